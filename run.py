@@ -54,14 +54,14 @@ def main(arguments: list[str]) -> int:
             return 0
         words = rest if command == "spikejoule" else ["report", *rest]
         return subprocess.run([program("spikejoule"), *words], env=environment(), check=False).returncode
-    except StepFailed as failure:
+    except StepError as failure:
         print(f"\nrun.py: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A set-up command ended with an error; says which one and what to try."""
 
 
@@ -70,9 +70,9 @@ def step(command: list[str], advice: str) -> None:
     try:
         code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
     except OSError as error:
-        raise StepFailed(f"could not start: {' '.join(command)}\n  {error}\n  What to try: {advice}") from error
+        raise StepError(f"could not start: {' '.join(command)}\n  {error}\n  What to try: {advice}") from error
     if code != 0:
-        raise StepFailed(f"this command failed (exit {code}): {' '.join(command)}\n  What to try: {advice}")
+        raise StepError(f"this command failed (exit {code}): {' '.join(command)}\n  What to try: {advice}")
 
 
 def program(name: str) -> str:
@@ -129,7 +129,9 @@ def set_up() -> None:
     STAMP.unlink(missing_ok=True)
     if not Path(program("python")).exists():
         shutil.rmtree(VENV, ignore_errors=True)
-        step([sys.executable, "-m", "venv", str(VENV)], "install Python's venv module (Debian: apt install python3-venv)")
+        step(
+            [sys.executable, "-m", "venv", str(VENV)], "install Python's venv module (Debian: apt install python3-venv)"
+        )
     network = "check the network or proxy, or point PIP_INDEX_URL or PIP_FIND_LINKS at a mirror or a wheel folder"
     step([program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV_REQUIREMENT], network)
     install_packages(gpu, network)
@@ -146,7 +148,7 @@ def install_packages(gpu: bool, advice: str) -> None:
         try:  # PyTorch's own index has the small CPU build; where it cannot be reached the ordinary index serves
             step([*install, "--torch-backend", "cpu"], "nothing: run.py goes on without --torch-backend")
             return
-        except StepFailed as failure:
+        except StepError as failure:
             print(f"{failure}\nTrying again without --torch-backend", flush=True)
     step(install, advice)
 

@@ -1,0 +1,175 @@
+"""An accelerator: an architecture (what it does with operations) and a price table (what its actions cost)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ..sim.architecture import Architecture, Grid, Memory, Operations
+from ..sim.errors import InvalidInput
+from .files import parse_yaml, validate
+from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, parse_prices
+
+MEMORY_ACTIONS = ("read", "write")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """A simulated machine with its prices; made by `load_accelerator`.
+
+    Attributes
+    ----------
+    name, title, notes : str
+    architecture : Operations or Grid
+    technology : str
+    prices : mapping of action to Price
+        Logic by ``operation.type`` (``add.float32``), memories by ``name.read`` and ``name.write`` (one word).
+    """
+
+    name: str
+    title: str
+    notes: str
+    architecture: Architecture
+    technology: str
+    prices: Mapping[str, Price]
+
+    def memory(self, component: str) -> Memory | None:
+        """The memory of that name; None where the component is logic."""
+        memories = self.architecture.memories if isinstance(self.architecture, Grid) else ()
+        return next((memory for memory in memories if memory.name == component), None)
+
+    def price_key(self, component: str, action: str) -> str:
+        return f"{component}.{action}" if self.memory(component) is not None else action
+
+    def price(self, component: str, action: str) -> Price:
+        """The price of one action.
+
+        Raises
+        ------
+        InvalidInput
+            When the table has no price for it: unknown is an error, never zero.
+        """
+        key = self.price_key(component, action)
+        if key not in self.prices:
+            raise InvalidInput(
+                f"accelerator {self.name!r} has no price for {key!r} (needed by component {component!r}); "
+                f"add prices.{key}_pj to its file. Priced: {', '.join(sorted(self.prices))}"
+            )
+        return self.prices[key]
+
+    def group(self, component: str) -> Group:
+        """Which shared price group an action belongs to: logic, sram or dram."""
+        memory = self.memory(component)
+        if memory is None:
+            return "logic"
+        return "dram" if memory.kib is None else "sram"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AcceleratorFile:
+    schema: Literal["spikejoule.accelerator/1"]
+    name: str
+    title: str
+    architecture: dict[str, Any]
+    prices: dict[str, Any]
+    notes: str = ""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+def accelerator_names() -> list[str]:
+    """Names of the accelerators that come with the package."""
+    return sorted(path.name.removesuffix(".yaml") for path in _shipped().iterdir() if path.name.endswith(".yaml"))
+
+
+def load_accelerator(name: str | Path) -> Accelerator:
+    """Load an accelerator by name, or from a YAML file.
+
+    Parameters
+    ----------
+    name : str or Path
+        One of `accelerator_names`, or the path of a file that ends in ``.yaml``.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown name, unknown key, missing or impossible figure; the message names file and key.
+
+    Examples
+    --------
+    >>> chip = load_accelerator("sop-45nm")
+    >>> chip.price("synapse", "accumulate").value
+    0.9
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return _build(parse_yaml(path), str(path))
+    if str(name) not in accelerator_names():
+        raise InvalidInput(
+            f"accelerator {str(name)!r} is not known; use one of {', '.join(accelerator_names())}, or a .yaml file"
+        )
+    return _build(parse_yaml(_shipped() / f"{name}.yaml"), f"accelerator {name}")
+
+
+def _build(data: dict[str, Any], where: str) -> Accelerator:
+    file = validate(_AcceleratorFile, data, where)
+    kinds = {"operations": Operations, "grid": Grid}
+    kind = file.architecture.get("kind")
+    if kind not in kinds:
+        raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")
+    architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
+    entries = dict(file.prices)
+    if "technology" not in entries:
+        raise InvalidInput(f"{where}: prices.technology is missing; name the technology that the prices belong to")
+    technology = load_technology(str(entries.pop("technology")))
+    first = next(iter(technology.operations.values()), None)
+    defaults = {"node_nm": first.node_nm, "voltage_v": first.voltage_v} if first else {}
+    own = parse_prices(entries, f"{where}: prices", defaults)
+    prices = dict(technology.operations)
+    if isinstance(architecture, Grid):
+        prices |= _memory_prices(architecture, technology, own)
+    _refuse_unused(own, prices, architecture, where)
+    return Accelerator(
+        name=file.name,
+        title=file.title,
+        notes=" ".join(file.notes.split()),
+        architecture=architecture,
+        technology=technology.name,
+        prices=prices | own,
+    )
+
+
+def _memory_prices(grid: Grid, technology: Technology, own: Mapping[str, Price]) -> dict[str, Price]:
+    prices = {}
+    for memory in grid.memories:
+        for action in MEMORY_ACTIONS:
+            key = f"{memory.name}.{action}"
+            if key in own:
+                continue
+            if memory.kib is None:
+                prices[key] = technology.dram_access(memory.word_bits)
+            else:
+                prices[key] = technology.sram_access(memory.kib, memory.word_bits)
+    return prices
+
+
+def _refuse_unused(
+    own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str
+) -> None:
+    """A price under a name that no action has would be silently ignored: refuse it."""
+    verbs = ("add", "multiply", "compare", "sigmoid", "accumulate", "add_subtract", "multiply_accumulate")
+    memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
+    for key in own:
+        head, _, tail = key.partition(".")
+        if key not in known and head not in verbs and not (head in memories and tail in MEMORY_ACTIONS):
+            raise InvalidInput(
+                f"{where}: prices.{key}_pj prices no action of this machine; use <operation>.<type>_pj with an "
+                f"operation of {', '.join(verbs)}, or <memory>.read_pj and .write_pj of {', '.join(sorted(memories))}"
+            )
+
+
+def _shipped() -> Any:
+    return resources.files(__package__) / "accelerators"

@@ -1,0 +1,161 @@
+"""Energy and time of a trace on an accelerator: action counts times prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..sim.execution import ActionCounts, execute
+from ..sim.operations import OperationCounts, count
+from ..sim.trace import SpikeTrace
+from .accelerator import Accelerator
+
+
+@dataclass(frozen=True)
+class EnergyEstimate:
+    """What one inference costs on one machine; made by `estimate`.
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+    operations : OperationCounts
+        The counts it was made from.
+    actions : ActionCounts
+    table : DataFrame
+        One row per layer, component and action: ``layer, component, action, group, count, price_pj, energy_pj,
+        low_pj, high_pj``; counts and energies are means per inference.
+    sample_pj : float64 array (samples,)
+        Energy of every inference, at the prices' central values.
+    """
+
+    accelerator: Accelerator
+    operations: OperationCounts
+    actions: ActionCounts
+    table: pd.DataFrame
+    sample_pj: NDArray[np.float64]
+
+    @property
+    def energy_pj(self) -> float:
+        """Mean energy per inference, everything that is priced."""
+        return float(self.table["energy_pj"].sum())
+
+    @property
+    def bounds_pj(self) -> tuple[float, float]:
+        """Mean energy per inference with every price at its low, and at its high value."""
+        return float(self.table["low_pj"].sum()), float(self.table["high_pj"].sum())
+
+    @property
+    def compute_pj(self) -> float:
+        """The part of the mean energy that logic takes: no memory access."""
+        return float(self.table.loc[self.table["group"] == "logic", "energy_pj"].sum())
+
+    @property
+    def latency_s(self) -> float | None:
+        """Mean time per inference; None on machines without a clock."""
+        times = self.actions.latency_s
+        return None if times is None else float(times.mean())
+
+    @property
+    def energy_delay_js(self) -> float | None:
+        """Energy-delay product per inference in joule seconds: the mean over samples of energy x time."""
+        times = self.actions.latency_s
+        return None if times is None else float((self.sample_pj * 1e-12 * times).mean())
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return self.operations.provenance
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.operations.accuracy
+
+    def by(self, *columns: str) -> pd.Series:
+        """Mean energy per inference in pJ, summed over everything but the given columns of the table."""
+        return self.table.groupby(list(columns), sort=False)["energy_pj"].sum()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: totals, table, coverage and provenance. Energies in pJ, times in s."""
+        low, high = self.bounds_pj
+        quantiles = np.quantile(self.sample_pj, [0.5, 0.95])
+        return {
+            "schema": "spikejoule.estimate/1",
+            "accelerator": self.accelerator.name,
+            "technology": self.accelerator.technology,
+            "workload": self.operations.workload.name,
+            "trace_hash": self.operations.trace_hash,
+            "samples": self.operations.samples,
+            "steps": self.operations.steps,
+            "accuracy": self.accuracy,
+            "firing_rate": self.operations.firing_rate(),
+            "synaptic_operations": self.operations.synaptic_operations,
+            "model_bytes": self.operations.workload.model_bytes,
+            "energy_pj": self.energy_pj,
+            "energy_low_pj": low,
+            "energy_high_pj": high,
+            "energy_median_pj": float(quantiles[0]),
+            "energy_p95_pj": float(quantiles[1]),
+            "compute_pj": self.compute_pj,
+            "latency_s": self.latency_s,
+            "energy_delay_js": self.energy_delay_js,
+            "table": self.table.to_dict(orient="records"),
+            "omitted": dict(self.actions.omitted),
+            "provenance": dict(self.provenance),
+        }
+
+
+def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> EnergyEstimate:
+    """Estimate what a recorded trace costs per inference on an accelerator.
+
+    Parameters
+    ----------
+    trace : SpikeTrace or OperationCounts
+        A trace is counted first; pass its counts to price several machines without counting again.
+    accelerator : Accelerator
+
+    Returns
+    -------
+    EnergyEstimate
+
+    Raises
+    ------
+    InvalidInput
+        When the machine cannot run the network, or an action that occurs has no price.
+
+    Notes
+    -----
+    Energy = sum of action count x price. Training energy is out of scope. What else a machine's model leaves out is
+    listed in ``actions.omitted`` and printed in every report.
+    """
+    operations = trace if isinstance(trace, OperationCounts) else count(trace)
+    actions = execute(operations, accelerator.architecture)
+    return price_actions(operations, actions, accelerator)
+
+
+def price_actions(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
+    """Apply an accelerator's price table to action counts that were made before."""
+    rows = []
+    sample_pj = np.zeros(actions.samples)
+    for (layer, component, action), counts in actions.counts.items():
+        price = accelerator.price(component, action)
+        per_sample = counts.sum(axis=0, dtype=np.int64)
+        sample_pj += per_sample * price.value
+        mean = int(per_sample.sum()) / actions.samples
+        rows.append(
+            {
+                "layer": layer,
+                "component": component,
+                "action": action,
+                "group": accelerator.group(component),
+                "count": mean,
+                "price_pj": price.value,
+                "energy_pj": mean * price.value,
+                "low_pj": mean * price.low,
+                "high_pj": mean * price.high,
+            }
+        )
+    return EnergyEstimate(accelerator, operations, actions, pd.DataFrame(rows), sample_pj)

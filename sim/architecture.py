@@ -1,0 +1,179 @@
+"""Machines as data: `Operations` (no machine, just the usual convention) and `Grid` (compute lanes and memories).
+
+Plain frozen dataclasses; `energy.accelerator` validates accelerator files against them, unknown keys included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from .errors import InvalidInput
+
+FORBID_UNKNOWN = {"extra": "forbid"}  # read by pydantic when it validates a file against these classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """No machine: synaptic operations and nothing else, as most papers count them.
+
+    Attributes
+    ----------
+    first_layer : {'per_step', 'once'}
+        Whether a held analog input is convolved at every step or once. Papers do both; see docs/energy-models.md.
+    weights : {'all', 'nonzero'}
+        Whether operations with a zero weight count.
+    analog_zero : {'dense', 'skip'}
+        Whether zeros of an analog input count.
+    """
+
+    kind: Literal["operations"] = "operations"
+    first_layer: Literal["once", "per_step"] = "per_step"
+    weights: Literal["all", "nonzero"] = "all"
+    analog_zero: Literal["dense", "skip"] = "dense"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """Adders and multipliers that execute synaptic operations.
+
+    Attributes
+    ----------
+    lanes : int
+        Synaptic operations per cycle.
+    zero_weights : {'execute', 'skip'}
+        Whether an operation with a zero weight takes energy. Rows are fetched whole either way.
+    analog_zero : {'dense', 'skip'}
+        Whether zeros of an analog input are processed like any other value. Absent spikes never are.
+    """
+
+    lanes: int
+    zero_weights: Literal["execute", "skip"] = "execute"
+    analog_zero: Literal["dense", "skip"] = "dense"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronUnit:
+    """Updates neurons: leak, threshold, reset.
+
+    Attributes
+    ----------
+    lanes : int
+        Neurons updated per cycle.
+    supports : tuple
+        ``layer_mean_gate``: can run the live AGMM gate, which needs the mean of a whole map before any update.
+    """
+
+    lanes: int
+    supports: tuple[Literal["layer_mean_gate"], ...] = ()
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataflow:
+    """In which order a grid works and how it lays data out.
+
+    Attributes
+    ----------
+    stationary : {'scatter'}
+        scatter: each input event adds its weights to the potentials it reaches (event-driven).
+    time : {'inner', 'outer'}
+        inner: a layer runs all its steps before the next layer starts, so only one layer's state is held, and the
+        spikes of all steps are buffered between layers. outer: all layers advance step by step.
+    spike_code : {'address', 'bitmap'}
+        How spikes are stored: a packed list of addresses of ceil(log2 N) bits, or one bit per neuron.
+    weight_layout : {'tap_major'}
+        Weights of one (input channel, kernel tap) lie together for all output channels: one fetch run.
+    state_run : {'cout', 'element'}
+        Whether the potentials of such a run share memory words, or each takes an access of its own.
+    first_layer : {'per_step', 'once'}
+        Whether a held analog input is convolved at every step, or once into a current that is kept and read every step.
+    """
+
+    stationary: Literal["scatter"]
+    time: Literal["inner", "outer"] = "inner"
+    spike_code: Literal["address", "bitmap"] = "address"
+    weight_layout: Literal["tap_major"] = "tap_major"
+    state_run: Literal["cout", "element"] = "cout"
+    first_layer: Literal["once", "per_step"] = "per_step"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """One memory with one read and one write port.
+
+    Attributes
+    ----------
+    name : str
+    holds : tuple
+        What it stores: weight, potential, spike.
+    kib : float or None
+        Capacity in KiB; None: unbounded (DRAM).
+    word_bits : int
+        Bits of one access.
+    bandwidth_bytes_per_s : float or None
+        Of an off-chip memory; on-chip ones move one word per port and cycle.
+    """
+
+    name: str
+    holds: tuple[Literal["weight", "potential", "spike"], ...]
+    word_bits: int
+    kib: float | None = None
+    bandwidth_bytes_per_s: float | None = None
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    @property
+    def bits(self) -> float:
+        return float("inf") if self.kib is None else self.kib * 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Compute lanes, neuron lanes and a memory hierarchy.
+
+    ``memories`` run from inner to outer; each kind of data lives in the first that holds it and has room for it.
+    """
+
+    clock_hz: float
+    compute: Compute
+    neuron: NeuronUnit
+    dataflow: Dataflow
+    memories: tuple[Memory, ...]
+    kind: Literal["grid"] = "grid"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    def __post_init__(self) -> None:
+        numbers = {"clock_hz": self.clock_hz, "compute.lanes": self.compute.lanes, "neuron.lanes": self.neuron.lanes}
+        for memory in self.memories:
+            numbers[f"memories.{memory.name}.word_bits"] = memory.word_bits
+            if memory.kib is not None:
+                numbers[f"memories.{memory.name}.kib"] = memory.kib
+        for key, number in numbers.items():
+            if not 0 < number < float("inf"):
+                raise InvalidInput(f"architecture.{key} is {number}; it must be a positive finite number")
+        names = [memory.name for memory in self.memories]
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"architecture.memories: two memories share a name among {', '.join(names)}")
+        for data in ("weight", "potential", "spike"):
+            levels = self.levels(data)
+            if not levels or levels[-1].kib is not None:
+                raise InvalidInput(
+                    f"architecture.memories: {data}s need a last memory of unlimited size (no kib) that holds them, "
+                    f"for what does not fit on chip; give one, for example a dram"
+                )
+
+    def levels(self, data: str) -> list[Memory]:
+        """The memories that may hold one kind of data, inner to outer."""
+        return [memory for memory in self.memories if data in memory.holds]
+
+
+Architecture = Operations | Grid

@@ -1,0 +1,206 @@
+"""What work a trace is: exact operation counts per layer, step and sample, synaptic and otherwise.
+
+Synaptic operations come from the compiled counter (`synops`). Neuron updates, bias, pooling, gate and scale operations
+are rows of their own, never hidden in the synaptic count. No machine is assumed: which of these a machine executes is
+decided in `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput
+from .synops import SynapticCounts, count_packed
+from .workload import INPUT, NEURON_MODELS, Layer, Workload
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .trace import SpikeTrace
+
+Counts = NDArray[np.int64]  # (steps, samples)
+
+
+@dataclass(frozen=True)
+class LayerOperations:
+    """Operations of one layer and the neurons it feeds.
+
+    Attributes
+    ----------
+    synaptic : SynapticCounts
+        Pairs of a non-zero input and an in-range weight, as int64 ``(steps, samples)`` arrays.
+    spikes : int64 array (steps, samples) or None
+        Spikes its neurons emitted; None for a readout or a layer that joins another.
+    rows : mapping of (part, operation) to int64 array (steps, samples)
+        Everything else; parts are neuron, reset, bias, pool, gate, scale and readout, operations add, multiply,
+        compare and sigmoid.
+    """
+
+    synaptic: SynapticCounts
+    spikes: Counts | None
+    rows: Mapping[tuple[str, str], Counts]
+
+
+@dataclass(frozen=True)
+class OperationCounts:
+    """Exact operation counts of one trace; see `count`.
+
+    Attributes
+    ----------
+    workload : Workload
+    trace_hash : str
+    steps, samples : int
+    layers : mapping of layer name to LayerOperations
+    input_events : int64 array (steps, samples)
+        Non-zero elements of the network's input.
+    accuracy : float or None
+        Share of samples whose prediction equals the label, 0..1; None where the trace holds no labels or predictions.
+    provenance : mapping
+        What the trace says of its origin: run, variant, seed, data set, versions.
+    """
+
+    workload: Workload
+    trace_hash: str
+    steps: int
+    samples: int
+    layers: Mapping[str, LayerOperations]
+    input_events: Counts
+    accuracy: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def synaptic_operations(self) -> float:
+        """SOPs per inference, mean over samples: pairs of a non-zero input and an in-range weight, zero ones included."""
+        total = sum(int(layer.synaptic.all_weights.sum()) for layer in self.layers.values())
+        return total / self.samples
+
+    def firing_rate(self, layer: str | None = None) -> float:
+        """Spikes per neuron and step, of one layer or (None) of all spiking neurons of the network."""
+        spikes = neurons = 0
+        for name, operations in self.layers.items():
+            if operations.spikes is not None and layer in (None, name):
+                spikes += int(operations.spikes.sum())
+                neurons += self.workload.layer(name).neurons
+        if neurons == 0:
+            raise InvalidInput(f"firing rate: no spiking neurons in layer {layer!r} of {self.workload.name!r}")
+        return spikes / (neurons * self.steps * self.samples)
+
+    def to_frame(self, *, by_sample: bool = True) -> pd.DataFrame:
+        """Tidy table ``layer, step, sample, part, operation, count``; without ``by_sample`` the sum over samples."""
+        import pandas as pd
+
+        frames = []
+        for layer, part, operation, counts in self._rows():
+            steps, samples = np.indices(counts.shape) if by_sample else (np.arange(self.steps)[:, None], None)
+            columns: dict[str, object] = {"layer": layer, "step": steps.ravel()}
+            if samples is not None:
+                columns["sample"] = samples.ravel()
+            values = counts if by_sample else counts.sum(axis=1, dtype=np.int64)
+            columns |= {"part": part, "operation": operation, "count": values.ravel()}
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def _rows(self) -> Iterator[tuple[str, str, str, Counts]]:
+        for name, layer in self.layers.items():
+            synaptic = layer.synaptic
+            yield name, "synapse", self.workload.layer(name).operation, synaptic.all_weights
+            yield name, "pairs", "nonzero_weights", synaptic.nonzero_weights
+            yield name, "pairs", "all_weights", synaptic.all_weights
+            yield name, "pairs", "dense", np.full_like(synaptic.all_weights, synaptic.dense)
+            for (part, operation), counts in layer.rows.items():
+                yield name, part, operation, counts
+
+
+def count(trace: SpikeTrace) -> OperationCounts:
+    """Count every operation of a recorded trace, chunk by chunk.
+
+    Parameters
+    ----------
+    trace : SpikeTrace
+
+    Returns
+    -------
+    OperationCounts
+        int64 throughout; batch size and chunking of the recording never change a figure.
+
+    Raises
+    ------
+    InvalidInput
+        When a chunk of the trace does not match its manifest, or the trace holds no sample.
+    """
+    if trace.samples == 0:
+        raise InvalidInput(
+            f"trace {trace.path}: holds no sample, so nothing can be counted per inference; record some data"
+        )
+    workload = trace.workload
+    shape = (trace.steps, trace.samples)
+    synaptic = {
+        layer.name: {name: np.zeros(shape, np.int64) for name in ("nonzero_weights", "all_weights", "events")}
+        for layer in workload.layers
+    }
+    dense: dict[str, int] = {}
+    emitted = {signal: np.zeros(shape, np.int64) for signal in workload.signals}
+    for samples in trace.chunks():
+        for signal in workload.signals:
+            words = trace.packed(signal, samples)
+            emitted[signal][:, samples] = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+            for layer in workload.layers:
+                if layer.source == signal:
+                    part = count_packed(layer, words)
+                    for name, target in synaptic[layer.name].items():
+                        target[:, samples] = getattr(part, name)
+                    dense[layer.name] = part.dense
+    layers = {}
+    for layer in workload.layers:
+        spikes = emitted.get(layer.name)
+        counts = SynapticCounts(**synaptic[layer.name], dense=dense[layer.name])
+        layers[layer.name] = LayerOperations(counts, spikes, _other_rows(layer, spikes, shape))
+    return OperationCounts(workload, trace.hash, *shape, layers, emitted[INPUT], trace.accuracy, trace.provenance)
+
+
+def _other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    """Operations beside the synaptic ones, for one layer and the neurons it feeds."""
+    rows: dict[tuple[str, str], Counts] = {}
+
+    def every_step(part: str, operation: str, per_step: int) -> None:
+        if per_step:
+            rows[part, operation] = np.full(shape, per_step, np.int64)
+
+    if layer.pool is not None:  # one add per element before pooling; a scatter machine needs none
+        every_step("pool", "add", int(np.prod(layer.out_shape)))
+    if layer.neuron is None:
+        return rows
+    neurons, channels, model = layer.neurons, layer.neuron_shape[0], NEURON_MODELS[layer.neuron]
+    every_step("neuron", "multiply", neurons * model.multiplies)
+    every_step("neuron", "add", neurons * model.integrates)
+    every_step("neuron", "compare", neurons * model.compares)
+    if model.adds_per_spike and spikes is not None:
+        rows["reset", "add"] = spikes * model.adds_per_spike
+    if model.spikes:
+        every_step("bias", "add", neurons * layer.bias)
+    else:  # the sum over steps starts at the bias times the steps, and ends in one search for the largest
+        rows |= _readout_rows(neurons, layer.bias, shape)
+    if layer.gate == "live":
+        gates = channels if layer.gate_axes == "channel" else 1
+        every_step("gate", "add", neurons)
+        every_step("gate", "sigmoid", gates)
+        every_step("gate", "multiply", neurons + gates)
+        # Batch norm cannot fold through a gain that depends on the data: per channel and step the mean is rescaled and
+        # shifted, and the gain is multiplied into the scale (binary weights only; others hold it) and the bias.
+        every_step("scale", "multiply", (3 if layer.scale == "explicit" else 2) * channels)
+        every_step("scale", "add", channels)
+    elif layer.scale == "explicit":
+        every_step("scale", "multiply", neurons)
+    return rows
+
+
+def _readout_rows(neurons: int, bias: bool, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    compare, start = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    compare[-1] = neurons - 1
+    start[0] = neurons
+    return {("readout", "compare"): compare} | ({("bias", "add"): start} if bias else {})
