@@ -1,0 +1,349 @@
+"""The command line: every step of the main job as a command on files, and the main job itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .sim.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from .energy.estimate import EnergyEstimate
+    from .sim.operations import OperationCounts
+    from .sim.trace import SpikeTrace
+
+app = typer.Typer(
+    help="What a spiking network costs to run, where the energy goes, and whether binarising it pays.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+accelerators = typer.Typer(help="The machines that traces can be priced on.", no_args_is_help=True)
+app.add_typer(accelerators, name="accelerators")
+
+WrongUsage: Any = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this release of typer keeps it
+Runs = Annotated[Path, typer.Option(help="Folder of run folders.")]
+TraceArgument = Annotated[
+    Path, typer.Argument(help="A trace (.zarr), or a run folder that holds one.", show_default=False)
+]
+AcceleratorOption = Annotated[str, typer.Option("--accelerator", "-a", help="Name, or path of a .yaml file.")]
+
+
+class GateKind(StrEnum):
+    none = "none"
+    agmm = "agmm"
+    constant = "constant"
+    alpha = "alpha"
+
+
+class Format(StrEnum):
+    html = "html"
+    pdf = "pdf"
+
+
+def main() -> None:
+    """Entry point: bad input is one line on stderr and exit code 2, Ctrl-C one line and 130."""
+    try:
+        code = app(standalone_mode=False)
+    except InvalidInput as error:
+        print(f"spikejoule: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt as stop:
+        print(f"spikejoule: {str(stop) or 'stopped; finished results are whole'}", file=sys.stderr)
+        code = 130
+    except typer.Abort:
+        print("spikejoule: stopped; finished results are whole", file=sys.stderr)
+        code = 130
+    except WrongUsage as error:
+        print(f"spikejoule: {error.format_message()} See spikejoule --help.", file=sys.stderr)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.command(epilog="Example: spikejoule train --weight-bits 1 --gate agmm --seed 0")
+def train(
+    dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
+    network: Annotated[str, typer.Option(help="csnn or vgg11.")] = "csnn",
+    width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="Time steps T.")] = 10,
+    weight_bits: Annotated[int, typer.Option(help="1: binary, 32: full precision.")] = 1,
+    gate: Annotated[GateKind, typer.Option(help="Gate on the currents before the neurons.")] = GateKind.none,
+    seed: Annotated[int, typer.Option(help="Of initial weights and sample order.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training set.", show_default="the default")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate.", show_default="the tuned one")] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train one network into a run folder named by the hash of its configuration; prints the folder."""
+    from .models.agmm import GateConfig
+    from .models.config import TrainConfig
+    from .models.train import train as run_training
+
+    config = TrainConfig(
+        dataset=dataset,
+        network=network,
+        width=width,
+        steps=steps,
+        weight_bits=weight_bits,
+        gate=None if gate is GateKind.none else GateConfig(gate.value),  # type: ignore[arg-type] # an enum of its values
+        seed=seed,
+        learning_rate=learning_rate,
+    )
+    if epochs is not None:
+        config = replace(config, epochs=epochs)
+    with _progress() as progress:
+        run = run_training(config, runs=runs, progress=progress)
+    print(run.path)
+
+
+@app.command(epilog="Example: spikejoule record runs/0123456789abcdef --split test")
+def record(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+) -> None:
+    """Record the spikes of a trained network on a part of its data; prints the trace's path."""
+    from .models.record import record as run_recording
+    from .models.run import open_run
+
+    trace = run_recording(open_run(run), split=split)
+    print(trace.path)
+
+
+@app.command(epilog="Example: spikejoule count runs/0123456789abcdef --out counts.csv")
+def count(
+    trace: TraceArgument,
+    out: Annotated[Path | None, typer.Option(help="Write the tidy table here (.csv or .parquet).")] = None,
+) -> None:
+    """Count the operations of a trace exactly, per layer."""
+    from .study import write_counts
+
+    counts = _count(_open_trace(trace))
+    _print_counts(counts)
+    if out is not None:
+        print(write_counts(counts, out))
+
+
+@app.command(epilog="Example: spikejoule estimate runs/0123456789abcdef --accelerator event-driven-45nm")
+def estimate(
+    trace: TraceArgument,
+    accelerator: AcceleratorOption = "event-driven-45nm",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Energy and time per inference of a trace on an accelerator."""
+    from .energy.accelerator import load_accelerator
+    from .energy.estimate import estimate as make_estimate
+
+    machine = load_accelerator(accelerator)
+    result = make_estimate(_open_trace(trace), machine)
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2, allow_nan=False, default=str))
+    else:
+        _print_estimate(result)
+
+
+@app.command(epilog="Example: spikejoule compare --baseline fp32 fp32=runs/aaaa,runs/bbbb BSNN=runs/cccc,runs/dddd")
+def compare(
+    variants: Annotated[
+        list[str], typer.Argument(help="NAME=TRACE[,TRACE...], one trace per seed.", show_default=False)
+    ],
+    baseline: Annotated[str, typer.Option(help="The variant that ratios refer to.", show_default=False)],
+    accelerator: AcceleratorOption = "event-driven-45nm",
+    out: Annotated[Path | None, typer.Option(help="Write OUT.html, OUT.pdf and tables.")] = None,
+    formats: Annotated[list[Format] | None, typer.Option("--format", help="html, pdf.", show_default="both")] = None,
+) -> None:
+    """Compare recorded networks on one accelerator."""
+    from .energy.accelerator import load_accelerator
+    from .energy.estimate import estimate as make_estimate
+    from .reports.compare import compare as make_comparison
+
+    machine = load_accelerator(accelerator)
+    estimates = {
+        name: [make_estimate(_open_trace(Path(path)), machine) for path in paths]
+        for name, paths in map(_named_traces, variants)
+    }
+    if len(estimates) < len(variants):
+        raise InvalidInput(f"compare: a name is given twice among {', '.join(variants)}")
+    comparison = make_comparison(estimates, baseline=baseline)
+    print(comparison.headline())
+    if out is not None:
+        _write(comparison, out, formats)
+
+
+@app.command(epilog="Example: spikejoule report --dataset digits-events --out out/digits-events")
+def report(
+    dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds per variant, from 0.")] = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Short trainings on less data: real, but less accurate.")
+    ] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Repeat the choice of learning rates first.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Reports go to OUT.html and OUT.pdf.", show_default="out/DATASET")
+    ] = None,
+    runs: Runs = Path("runs"),
+    workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
+    formats: Annotated[list[Format] | None, typer.Option("--format", help="html, pdf.", show_default="both")] = None,
+) -> None:
+    """The main job: train the variants, record, count, price, and write the report."""
+    from .models.config import TrainConfig
+    from .models.config import quick as shortened
+    from .study import Study, run_study
+
+    base = TrainConfig(dataset=dataset)
+    with _progress() as progress:
+        if tune:
+            from .models.tune import tune as run_tuning
+
+            run_tuning(base, progress=progress)
+        study = Study(base=shortened(base) if quick else base, seeds=tuple(range(1 if quick else seeds)))
+        comparison = run_study(study, runs=runs, workers=workers, progress=progress)
+    print(comparison.headline())
+    _write(comparison, out or Path("out") / (dataset + ("-quick" if quick else "")), formats)
+
+
+@accelerators.command("list", epilog="Example: spikejoule accelerators list")
+def list_accelerators() -> None:
+    """Name every accelerator that comes with the package."""
+    from .energy.accelerator import accelerator_names, load_accelerator
+
+    table = _table("accelerator", "kind", "technology", "what it is")
+    for name in accelerator_names():
+        machine = load_accelerator(name)
+        table.add_row(machine.name, machine.architecture.kind, machine.technology, machine.title)
+    _show(table)
+
+
+@accelerators.command("show", epilog="Example: spikejoule accelerators show event-driven-45nm")
+def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of a .yaml file.")]) -> None:
+    """Show an accelerator's notes and every price with its range, basis and source."""
+    from .energy.accelerator import load_accelerator
+
+    machine = load_accelerator(name)
+    print(f"{machine.title}\n{machine.notes}\n")
+    table = _table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
+    for key, price in sorted(machine.prices.items()):
+        figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]
+        table.add_row(key, *figures, f"{price.node_nm:g}", price.scope, price.basis, price.source)
+    _show(table)
+
+
+@accelerators.command("validate", epilog="Example: spikejoule accelerators validate mychip.yaml")
+def validate_accelerator(file: Annotated[str, typer.Argument(help="Path of a .yaml file, or a name.")]) -> None:
+    """Check an accelerator file: keys, figures, units and memories."""
+    from .energy.accelerator import load_accelerator
+
+    machine = load_accelerator(file)
+    print(f"{file}: valid; {machine.name}, kind {machine.architecture.kind}, {len(machine.prices)} prices")
+
+
+def _open_trace(path: Path) -> SpikeTrace:
+    from .sim.trace import SpikeTrace
+
+    return SpikeTrace.open(path / "trace.zarr" if (path / "trace.zarr").exists() else path)
+
+
+def _count(trace: SpikeTrace) -> OperationCounts:
+    from .sim.operations import count as run_count
+
+    return run_count(trace)
+
+
+def _named_traces(text: str) -> tuple[str, list[str]]:
+    name, equals, paths = text.partition("=")
+    if not name or not equals or not all(paths.split(",")):
+        raise InvalidInput(f"compare: {text!r} is not NAME=TRACE[,TRACE...]; for example BSNN=runs/aaaa,runs/bbbb")
+    return name, paths.split(",")
+
+
+def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:
+    for path in comparison.write(out, formats=tuple(f.value for f in formats or Format)):
+        print(path)
+
+
+# What is printed -----------------------------------------------------------------------------------------------------
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _show(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=False, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+
+
+def _print_counts(counts: OperationCounts) -> None:
+    table = _table("layer", "operation", "per inference", "with non-zero weights", "dense per step", "firing rate")
+    for layer in counts.workload.layers:
+        operations = counts.layers[layer.name]
+        synaptic = operations.synaptic
+        rate = "-" if operations.spikes is None else f"{counts.firing_rate(layer.name):.4f}"
+        figures = [f"{array.sum() / counts.samples:,.1f}" for array in (synaptic.all_weights, synaptic.nonzero_weights)]
+        table.add_row(layer.name, layer.operation, *figures, f"{synaptic.dense:,}", rate)
+    _show(table)
+
+
+def _print_estimate(result: EnergyEstimate) -> None:
+    energy, low, high = (f"{figure / 1e3:,.4g}" for figure in (result.energy_pj, *result.bounds_pj))
+    print(f"{result.accelerator.title}: {energy} nJ per inference ({low} to {high} over the price ranges)")
+    if result.latency_s is not None:
+        print(f"{result.latency_s * 1e6:,.4g} us per inference")
+    table = _table("component", "action", "count", "pJ each", "nJ", "share")
+    rows = (
+        result.table.groupby(["component", "action", "price_pj"], sort=False)[["count", "energy_pj"]]
+        .sum()
+        .reset_index()
+    )
+    for row in rows.itertuples():
+        share = f"{row.energy_pj / result.energy_pj:.1%}" if result.energy_pj else "-"
+        table.add_row(
+            row.component, row.action, f"{row.count:,.1f}", f"{row.price_pj:.4g}", f"{row.energy_pj / 1e3:,.4g}", share
+        )
+    _show(table)
+    for part, reason in result.actions.omitted.items():
+        print(f"left out: {part}: {reason}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Bars with the time left, on a terminal; nothing otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield show
+
+
+if __name__ == "__main__":
+    main()

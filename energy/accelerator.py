@@ -124,7 +124,10 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
     entries = dict(file.prices)
     if "technology" not in entries:
         raise InvalidInput(f"{where}: prices.technology is missing; name the technology that the prices belong to")
-    technology = load_technology(str(entries.pop("technology")))
+    try:
+        technology = load_technology(str(entries.pop("technology")))
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: prices.technology: {error}") from error
     first = next(iter(technology.operations.values()), None)
     defaults = {"node_nm": first.node_nm, "voltage_v": first.voltage_v} if first else {}
     own = parse_prices(entries, f"{where}: prices", defaults)

@@ -58,7 +58,7 @@ class TrainConfig:
     gate: GateConfig | None = None
     seed: int = 0
     width: float = 1.0
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 32
     learning_rate: float | None = None
     threshold: float = 1.0
@@ -87,7 +87,9 @@ class TrainConfig:
         if self.derived == "int8":
             self._check("derived", self.weight_bits == 32, "used on a full-precision network (weight_bits=32)")
         if self.derived == "frozen":
-            self._check("derived", self.gate is not None and self.gate.kind == "agmm", "used on a network with an AGMM gate")
+            self._check(
+                "derived", self.gate is not None and self.gate.kind == "agmm", "used on a network with an AGMM gate"
+            )
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:
         if not ok:

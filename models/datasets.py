@@ -128,7 +128,9 @@ def nmnist(steps: int, folder: str = "data") -> Dataset:
                 f"internet, or use one of the sets that need no download: digits-events, digits"
             ) from error
         events = (source[index][0] for index in range(len(source)))
-        parts.append((to_frames(events, tonic.datasets.NMNIST.sensor_size, steps), np.asarray(source.targets, np.int64)))
+        parts.append(
+            (to_frames(events, tonic.datasets.NMNIST.sensor_size, steps), np.asarray(source.targets, np.int64))
+        )
     (inputs, labels), test = parts
     return split_dataset(inputs, labels, name="nmnist", description="N-MNIST (Orchard et al. 2015)", test=Split(*test))
 

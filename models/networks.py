@@ -73,9 +73,13 @@ class NetworkConfig:
         if self.network not in NETWORKS:
             raise InvalidInput(f"network {self.network!r} is not known; use one of {', '.join(NETWORKS)}")
         if self.weight_bits not in WEIGHT_BITS:
-            raise InvalidInput(f"network: weight_bits is {self.weight_bits!r}; use one of {', '.join(map(str, WEIGHT_BITS))}")
+            raise InvalidInput(
+                f"network: weight_bits is {self.weight_bits!r}; use one of {', '.join(map(str, WEIGHT_BITS))}"
+            )
         if len(self.input_shape) != 3:
-            raise InvalidInput(f"network {self.network!r}: input shape {self.input_shape} is not (channels, height, width)")
+            raise InvalidInput(
+                f"network {self.network!r}: input shape {self.input_shape} is not (channels, height, width)"
+            )
 
 
 class Neurons(nn.Module):

@@ -1,47 +1,26 @@
-"""Train a spiking network by backpropagation through time, deterministically, into a run folder."""
+"""Train a spiking network into a run folder, or many of them at once with the same results."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import multiprocessing
+import queue
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import Any
 
 from ..sim.errors import InvalidInput
-from .agmm import WeightMonitor
 from .config import TrainConfig
-from .datasets import Dataset, Split, batches, load_dataset
-from .networks import NetworkConfig, SpikingNetwork
-from .run import Run, find_run, save_run
+from .datasets import Dataset, load_dataset
+from .derive import derive
+from .evaluate import LogRow
+from .fit import fit
+from .run import Run, check_writable, find_run, save_run
 
 Progress = Callable[[str, int, int], None]  # label, epochs done, epochs in all
-_WARM_UP = 0.1  # part of all optimiser steps during which the learning rate rises
-_EVALUATION_BATCH = 120
-
-
-class LogRow(NamedTuple):
-    """One row of log.parquet; ``layer`` is "" for the whole network."""
-
-    epoch: int
-    layer: str
-    quantity: str
-    value: float
-
-
-class Evaluation(NamedTuple):
-    """Mean cross-entropy, accuracy 0..1, and spikes per neuron and step by population ("" for all of them)."""
-
-    loss: float
-    accuracy: float
-    firing_rates: dict[str, float]
+_POLL_S = 0.2
 
 
 def train(
@@ -86,14 +65,13 @@ def train(
     if found is not None:
         return found
     if config.derived is not None:
-        from .derive import derive  # derive evaluates with this module
-
         base = train(dataclasses.replace(config, derived=None), runs=runs, progress=progress, data=data)
         return derive(base, config.derived, runs=runs, data=data)
-    data = load_dataset(config.dataset, config.steps) if data is None else data
+    check_writable(runs)
     label, epoch = f"{config.variant}, seed {config.seed}", 0
     log: list[LogRow] = []
     try:
+        data = load_dataset(config.dataset, config.steps) if data is None else data
         model, epochs = fit(config, data)
         for epoch, rows in enumerate(epochs):
             log += rows
@@ -107,143 +85,107 @@ def train(
         ) from None
 
 
-def fit(config: TrainConfig, data: Dataset) -> tuple[SpikingNetwork, Iterator[list[LogRow]]]:
-    """A freshly initialised network, and an iterator that trains it: one list of log rows per epoch, the first empty."""
-    with _reproducible(config.seed):
-        model = SpikingNetwork(network_config(config, data))
-    return model, _epochs(model, config, data)
+def train_many(
+    configs: Sequence[TrainConfig],
+    *,
+    runs: str | Path = "runs",
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> list[Run]:
+    """Train (or reuse) the run of every config, ``workers`` at a time.
+
+    Parameters
+    ----------
+    configs : sequence of TrainConfig
+        Derived ones too: what they are derived from is trained once.
+    runs : path
+        Folder of run folders.
+    workers : int
+        Processes, from 1; 1 trains in this process. More are *spawned*: a script that calls this needs the usual
+        ``if __name__ == "__main__":``.
+    progress : callable, optional
+        Called in this process as ``progress(label, epochs done, epochs)``.
+
+    Returns
+    -------
+    list of Run
+        In the order of ``configs``.
+
+    Raises
+    ------
+    InvalidInput
+        As `train`; the other trainings end first and their runs are kept.
+    KeyboardInterrupt
+        On Ctrl-C, with a message, after the workers have stopped; finished runs are kept.
+    """
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise InvalidInput(f"train_many: workers is {workers!r}; it must be an integer from 1")
+    resolved = [config.resolved() for config in configs]
+    jobs: dict[TrainConfig, list[TrainConfig]] = {}  # what is trained -> what is wanted of it
+    for config in resolved:
+        if find_run(config, runs) is None:
+            jobs.setdefault(dataclasses.replace(config, derived=None), []).append(config)
+    check_writable(runs)
+    data = {key: load_dataset(*key) for key in sorted({(job.dataset, job.steps) for job in jobs})}
+    if workers == 1 or len(jobs) <= 1:
+        for job, wanted in jobs.items():
+            for config in wanted:
+                train(config, runs=runs, progress=progress, data=data[job.dataset, job.steps])
+    else:
+        _train_in_pool(list(jobs.values()), str(runs), min(workers, len(jobs)), progress, data)
+    return [train(config, runs=runs) for config in resolved]
 
 
-def _epochs(model: SpikingNetwork, config: TrainConfig, data: Dataset) -> Iterator[list[LogRow]]:
-    yield []
-    part = Split(data.train.inputs[: config.train_samples], data.train.labels[: config.train_samples])
-    # whole batches only: a last batch of one sample has no variance for batch norm
-    size = min(config.batch_size, len(part))
-    steps_per_epoch = len(part) // size
-    optimiser = torch.optim.Adam(model.parameters(), lr=float(config.learning_rate or 0.0))
-    schedule = _schedule(optimiser, steps_per_epoch * config.epochs)
-    weights = {name: layer.get_parameter("weight") for name, layer in model.synapses.items()}
-    monitor = WeightMonitor(weights, model.binarised)
-    order = np.random.default_rng(config.seed)
-    for epoch in range(1, config.epochs + 1):
-        started, loss_sum, correct = time.perf_counter(), 0.0, 0
-        rate = schedule.get_last_lr()[0]
-        chosen = order.permutation(len(part))[: steps_per_epoch * size]
-        with _reproducible(config.seed):
-            model.train()
-            for inputs, labels in batches(part, size, chosen):
-                loss, hits = _step(model, optimiser, inputs, labels)
-                if not math.isfinite(loss):
-                    _refuse_divergence(model, config, epoch, loss)
-                monitor.after_step()
-                schedule.step()
-                loss_sum, correct = loss_sum + loss, correct + hits
-            validation = evaluate(model, data.validation)
-        count = len(chosen)
-        rows = [LogRow(epoch, "", "train_loss", loss_sum / steps_per_epoch), LogRow(epoch, "", "train_accuracy", correct / count)]
-        rows += [LogRow(epoch, "", "learning_rate", rate), *_validation_rows(epoch, validation), *_weight_rows(epoch, monitor)]
-        yield [*rows, LogRow(epoch, "", "seconds", time.perf_counter() - started)]
-
-
-def _step(model: SpikingNetwork, optimiser: torch.optim.Optimizer, inputs: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-    optimiser.zero_grad()
-    logits, target = model(as_input(inputs, model.config.steps)), torch.from_numpy(labels)
-    loss = functional.cross_entropy(logits, target)
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach()), int((logits.detach().argmax(1) == target).sum())
-
-
-def evaluate(model: SpikingNetwork, split: Split) -> Evaluation:
-    """Loss, accuracy and firing rates of a network in evaluation mode, which it is left in."""
-    if len(split) == 0:
-        raise InvalidInput("evaluation: the split holds no samples")
-    model.eval()
-    loss, correct = 0.0, 0
-    spikes: dict[str, float] = {}
-    neurons: dict[str, int] = {}
-    with torch.inference_mode():
-        for inputs, labels in batches(split, _EVALUATION_BATCH):
-            target = torch.from_numpy(labels)
-            for name, signal in model.populations(as_input(inputs, model.config.steps)):
-                if name != "classifier":
-                    spikes[name] = spikes.get(name, 0.0) + float(signal.sum(dtype=torch.float64))
-                    neurons[name] = neurons.get(name, 0) + signal.numel()
-            logits = signal.mean(0)
-            loss += float(functional.cross_entropy(logits, target, reduction="sum"))
-            correct += int((logits.argmax(1) == target).sum())
-    rates = {name: spikes[name] / neurons[name] for name in spikes}
-    rates[""] = sum(spikes.values()) / sum(neurons.values())
-    return Evaluation(loss / len(split), correct / len(split), rates)
-
-
-def network_config(config: TrainConfig, data: Dataset) -> NetworkConfig:
-    """The structure that a training config asks for on a data set."""
-    return NetworkConfig(
-        network=config.network,
-        input_shape=data.input_shape,
-        classes=data.classes,
-        steps=config.steps,
-        input_kind=data.input_kind,
-        held_input=data.held_input,
-        weight_bits=8 if config.derived == "int8" else config.weight_bits,
-        gate=None if config.derived == "frozen" else config.gate,
-        width=config.width,
-        threshold=config.threshold,
-        leak=config.leak,
-    )
-
-
-def as_input(inputs: np.ndarray, steps: int) -> Tensor:
-    """NumPy inputs (steps or 1, batch, *shape) as a float tensor of ``steps`` steps; a held input is repeated."""
-    tensor = torch.from_numpy(np.ascontiguousarray(inputs)).float()
-    return tensor if len(tensor) == steps else tensor.expand(steps, *tensor.shape[1:])
-
-
-@contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """One thread and a random state of our own; the caller's are restored."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
+def _train_in_pool(
+    jobs: list[list[TrainConfig]],
+    runs: str,
+    workers: int,
+    progress: Progress | None,
+    data: dict[tuple[str, int], Dataset],
+) -> None:
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # fork is unsafe once torch has threads, and is not on every platform
+    reports, stop = context.Queue(), context.Event()
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(reports, stop, data)) as pool:
         try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+            futures: list[Future[None]] = [pool.submit(_work, job, runs) for job in jobs]
+            pending = set(futures)
+            while pending:
+                _, pending = wait(pending, timeout=_POLL_S)
+                _forward(reports, progress)
+        except BaseException:  # Ctrl-C, or a progress callback that failed: stop the workers, then pass it on
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    _forward(reports, progress)
+    for future in futures:
+        future.result()
 
 
-def _schedule(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    warm = max(1, round(_WARM_UP * steps))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-
-
-def _refuse_divergence(model: SpikingNetwork, config: TrainConfig, epoch: int, loss: float) -> None:
-    broken = [name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())]
-    broken = broken or [n for n, p in model.named_parameters() if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
-    where = f"first in {broken[0].removeprefix('blocks.')!r}" if broken else "the parameters are still finite"
-    raise InvalidInput(
-        f"training of {config.variant}, seed {config.seed}: the loss became {loss} in epoch {epoch} ({where}); "
-        f"lower learning_rate (now {config.learning_rate:g}); nothing was written"
-    )
+def _forward(reports: Any, progress: Progress | None) -> None:
+    while True:
+        try:
+            report = reports.get_nowait()
+        except queue.Empty:
+            return
+        if progress is not None:
+            progress(*report)
 
 
-def _validation_rows(epoch: int, validation: Evaluation) -> list[LogRow]:
-    rows = [LogRow(epoch, name, "firing_rate", rate) for name, rate in validation.firing_rates.items()]
-    rows.append(LogRow(epoch, "", "validation_loss", validation.loss))
-    return [*rows, LogRow(epoch, "", "validation_accuracy", validation.accuracy)]
+_worker: dict[str, Any] = {}  # of a worker process: what its initialiser was given
 
 
-def _weight_rows(epoch: int, monitor: WeightMonitor) -> list[LogRow]:
-    rows = []
-    for name, statistics in monitor.end_epoch().items():
-        for quantity, value in dataclasses.asdict(statistics).items():
-            if value is not None:
-                rows.append(LogRow(epoch, name, quantity, float(value)))
-    return rows
+def _start(reports: Any, stop: Any, data: dict[tuple[str, int], Dataset]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _worker.update(reports=reports, stop=stop, data=data)
+
+
+def _work(wanted: list[TrainConfig], runs: str) -> None:
+    def report(label: str, done: int, total: int) -> None:
+        if _worker["stop"].is_set():
+            raise KeyboardInterrupt
+        _worker["reports"].put((label, done, total))
+
+    for config in wanted:
+        train(config, runs=runs, progress=report, data=_worker["data"][config.dataset, config.steps])

@@ -13,9 +13,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-WORD_BITS = 64
-TILE = 1024  # words: 8 KiB of a row and as much of each mask stay in a 32 KiB first-level cache
-KIND_CODES = {"spike": 0, "signed_spike": 1, "graded": 2, "analog": 3}
+TILE = 1024  # words: 8 KiB of a row and as much of three masks stay in a 32 KiB first-level cache
 
 
 @intrinsic
@@ -40,75 +38,136 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def popcounts(words: Any, out: Any) -> None:
-    """Set bits of every row of ``words`` (rows, words) into ``out`` (rows,) int64."""
+    """Set bits of every row of ``words`` (rows, words) into ``out`` (rows,) int64: the limit of any counter."""
     for row in range(words.shape[0]):
-        total = np.uint64(0)
-        for index in range(words.shape[1]):
-            total += popcount(words[row, index])
-        out[row] = total
+        out[row] = _set_bits(words[row])
 
 
 @njit(cache=True, nogil=True)
 def masked_popcounts(words: Any, masks: Any, out: Any) -> None:
-    """Set bits of every row under every mask, added to ``out`` (rows, 1 + masks) int64; column 0 is without a mask."""
-    rows, size = words.shape
-    for start in range(0, size, TILE):
-        stop = min(start + TILE, size)
-        for row in range(rows):
-            total = np.uint64(0)
-            for index in range(start, stop):
-                total += popcount(words[row, index])
-            out[row, 0] += np.int64(total)
-            for mask in range(masks.shape[0]):
-                total = np.uint64(0)
-                for index in range(start, stop):
-                    total += popcount(words[row, index] & masks[mask, index])
-                out[row, mask + 1] += np.int64(total)
+    """Set bits of every row under every mask, added to ``out`` (rows, 1 + masks) int64; column 0 is without a mask.
 
-
-@njit(cache=True, nogil=True)
-def pack_verified(values: Any, kind: int, words: Any) -> int:
-    """Write the non-zero bits of ``values`` (rows, n) into ``words`` (rows, ceil(n / 64)).
-
-    Returns the flat index of the first value that contradicts the kind (a code of `KIND_CODES`), or -1.
+    A word is loaded once for itself and two masks; further masks go two by two over a tile that is still in cache.
     """
-    rows, n = values.shape
-    hits = np.zeros(WORD_BITS, np.uint8)
-    eights = hits.view(np.uint64)
-    for row in range(rows):
-        for word in range(words.shape[1]):
-            first = word * WORD_BITS
-            block = values[row, first : min(first + WORD_BITS, n)]
-            if _contradictions(block, kind) != 0:
-                for index in range(block.size):
-                    if _contradictions(block[index : index + 1], kind) != 0:
-                        return row * n + first + index
-            for index in range(block.size):
-                hits[index] = block[index] != 0
-            for index in range(block.size, WORD_BITS):
-                hits[index] = 0
-            packed = np.uint64(0)
-            for byte in range(8):  # eight 0/1 bytes become eight bits by one multiplication
-                bits = (eights[byte] * np.uint64(0x0102040810204080)) >> np.uint64(56)
-                packed |= bits << np.uint64(8 * byte)
-            words[row, word] = packed
-    return -1
+    rows, size = words.shape
+    fused = 2 if masks.shape[0] >= 2 else 0
+    for start in range(0, size, TILE):
+        for row in range(rows):
+            part = words[row, start : start + TILE]
+            if fused:
+                first, second = masks[0, start : start + TILE], masks[1, start : start + TILE]
+                every, one, two = _set_bits_and_two(part, first, second)
+                out[row, 0] += every
+                out[row, 1] += one
+                out[row, 2] += two
+            else:
+                out[row, 0] += _set_bits(part)
+            for mask in range(fused, masks.shape[0] - 1, 2):
+                first, second = masks[mask, start : start + TILE], masks[mask + 1, start : start + TILE]
+                one, two = _set_bits_under_two(part, first, second)
+                out[row, mask + 1] += one
+                out[row, mask + 2] += two
+            if (masks.shape[0] - fused) % 2:
+                out[row, masks.shape[0]] += _set_bits_under(part, masks[-1, start : start + TILE])
 
 
 @njit(cache=True, nogil=True)
-def _contradictions(block: Any, kind: int) -> int:
-    """How many values of a block are not of the kind; one loop per kind, so that each vectorises."""
-    wrong = 0
-    if kind == 0:
-        for value in block:
-            wrong += not (value == 0 or value == 1)
-    elif kind == 1:
-        for value in block:
-            wrong += not (value == 0 or value == 1 or value == -1)
-    elif kind == 2:
-        for value in block:
-            wrong += not (value >= 0 and np.floor(value) == value and value - value == 0)
-    else:
-        for value in block:
-            wrong += not (value - value == 0)  # NaN and infinities
-    return wrong
+def _set_bits(words: Any) -> int:
+    total = np.uint64(0)
+    for index in range(words.size):
+        total += popcount(words[index])
+    return np.int64(total)
+
+
+@njit(cache=True, nogil=True)
+def _set_bits_under(words: Any, mask: Any) -> int:
+    total = np.uint64(0)
+    for index in range(words.size):
+        total += popcount(words[index] & mask[index])
+    return np.int64(total)
+
+
+@njit(cache=True, nogil=True)
+def _set_bits_under_two(words: Any, first: Any, second: Any) -> tuple[int, int]:
+    one, two = np.uint64(0), np.uint64(0)
+    for index in range(words.size):
+        word = words[index]
+        one += popcount(word & first[index])
+        two += popcount(word & second[index])
+    return np.int64(one), np.int64(two)
+
+
+@njit(cache=True, nogil=True)
+def _set_bits_and_two(words: Any, first: Any, second: Any) -> tuple[int, int, int]:
+    every, one, two = np.uint64(0), np.uint64(0), np.uint64(0)
+    for index in range(words.size):
+        word = words[index]
+        every += popcount(word)
+        one += popcount(word & first[index])
+        two += popcount(word & second[index])
+    return np.int64(every), np.int64(one), np.int64(two)
+
+
+@njit(cache=True, nogil=True)
+def segment_popcounts(words: Any, bounds: Any, out: Any) -> None:
+    """Set bits of ``words`` (n,) between consecutive ``bounds`` (segments + 1,) into ``out`` (segments,) int64."""
+    for segment in range(out.size):
+        out[segment] = _set_bits(words[bounds[segment] : bounds[segment + 1]])
+
+
+@njit(cache=True, nogil=True)
+def transpose_bits(words: Any, ranks: Any, out: Any) -> None:
+    """Rows of bits per (step, sample) into rows of bits per neuron.
+
+    Bit i of row r of ``words`` (rows, words) becomes bit r of row ``ranks[i]`` of ``out`` (neurons, ceil(rows / 64)).
+    """
+    rows, size = words.shape
+    block = np.empty(64, np.uint64)
+    for column in range(out.shape[1]):
+        last = min(64, rows - 64 * column)
+        for index in range(size):
+            for row in range(last):
+                block[row] = words[64 * column + row, index]
+            for row in range(last, 64):
+                block[row] = np.uint64(0)
+            _transpose_block(block)
+            for bit in range(min(64, ranks.size - 64 * index)):
+                out[ranks[64 * index + bit], column] = block[bit]
+
+
+@njit(cache=True, nogil=True)
+def _transpose_block(block: Any) -> None:
+    """Transpose 64 words of 64 bits in place: swap quarters, then quarters of quarters (Hacker's Delight, 7-3)."""
+    width, mask = 32, np.uint64(0x00000000FFFFFFFF)
+    while width:
+        shift = np.uint64(width)
+        for start in range(0, 64, 2 * width):
+            for row in range(start, start + width):
+                swap = ((block[row] >> shift) ^ block[row + width]) & mask
+                block[row] ^= swap << shift
+                block[row + width] ^= swap
+        width //= 2
+        mask ^= mask << np.uint64(width)
+
+
+@njit(cache=True, nogil=True)
+def window_comparisons(words: Any, channels: int, starts: Any, outs: Any, sizes: Any, signed: bool, out: Any) -> None:
+    """Comparisons of a maximum per row into ``out`` (rows,) int64: candidates of each window less one.
+
+    Non-zero inputs are candidates; where values may be negative (``signed``), the zeros of a window are one more.
+    """
+    positions = starts.size - 1
+    hits = np.zeros(sizes.size, np.int64)
+    for row in range(words.shape[0]):
+        total = 0
+        for channel in range(channels):
+            hits[:] = 0
+            for position in range(positions):
+                bit = channel * positions + position
+                if (words[row, bit >> 6] >> np.uint64(bit & 63)) & np.uint64(1):
+                    for edge in range(starts[position], starts[position + 1]):
+                        hits[outs[edge]] += 1
+            for window in range(sizes.size):
+                if hits[window]:
+                    total += min(hits[window], sizes[window] - 1) if signed else hits[window] - 1
+        out[row] = total

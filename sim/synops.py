@@ -1,4 +1,4 @@
-"""Exact synaptic operation counts, int64, per step and sample: packed spikes x fan-out, no second convolution.
+"""Exact operation counts of a layer, int64, per step and sample: packed spikes x fan-out, no second convolution.
 
 An operation belongs to one pair (non-zero input element, in-range weight), never to padding. The fan-out map of a layer
 is written once as a constant plus a few weighted bit masks; an operation count is then a handful of masked popcounts.
@@ -6,22 +6,19 @@ is written once as a constant plus a few weighted bit masks; an operation count 
 
 from __future__ import annotations
 
-import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput
-from .kernels import KIND_CODES, WORD_BITS, masked_popcounts, pack_verified
-from .workload import Layer
+from .fanout import MaskedSum, words_per_row
+from .kernels import masked_popcounts
+from .layers import Layer
+from .packing import pack_values
 
-ALLOWED = {
-    "spike": "0 or 1",
-    "signed_spike": "-1, 0 or 1",
-    "graded": "an integer from 0",
-    "analog": "finite",
-}
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class SynapticCounts:
     Attributes
     ----------
     nonzero_weights, all_weights : int64 array (steps, samples)
-        Pairs of a non-zero input with a non-zero weight in range, and with any weight in range.
+        Pairs of a non-zero input with a non-zero weight in range, and with any weight in range. For a layer without
+        weights both are its operations, of the class that ``layer.operation`` names.
     events : int64 array (steps, samples)
         Non-zero inputs.
     dense : int
@@ -44,28 +42,21 @@ class SynapticCounts:
     dense: int
 
 
-@dataclass(frozen=True)
-class MaskedSum:
-    """An integer map over the inputs as ``base + sum(coefficients[k] * masks[k])``, masks packed like a trace's rows."""
-
-    base: int
-    coefficients: NDArray[np.int64]
-    masks: NDArray[np.uint64]
-
-
-def count_layer(layer: Layer, x: NDArray) -> SynapticCounts:
+def count_layer(layer: Layer, *inputs: NDArray, graded: str = "value") -> SynapticCounts:
     """Count a layer's operations from its dense input.
 
     Parameters
     ----------
     layer : Layer
-    x : array (steps, samples, *in_shape)
-        Any real dtype. Every value is verified against ``layer.input_kind``.
+    *inputs : arrays (steps, samples, *in_shape)
+        Any real dtype; one, or one per signal of ``layer.sources``. Every value is verified against its declared kind.
+    graded : {'value', 'events'}
+        Whether a graded input n meets a weight once or in n unit events; `Layer.operation_with` names the operation.
 
     Raises
     ------
     InvalidInput
-        If the shape is not the layer's or a value contradicts the declared kind.
+        If a shape is not the layer's or a value contradicts the declared kind.
 
     Examples
     --------
@@ -76,99 +67,143 @@ def count_layer(layer: Layer, x: NDArray) -> SynapticCounts:
     >>> count_layer(layer, spikes).all_weights
     array([[26]])
     """
-    return count_packed(layer, pack_input(layer, x))
+    layer.operation_with(graded)  # refuses an unknown choice
+    words = pack_input(layer, *inputs)
+    if graded == "events" and layer.input_kind == "graded" and not layer.counts_itself:
+        return count_planes(layer, _bit_planes(layer, np.asarray(inputs[0])))
+    return count_packed(layer, *words)
 
 
-def count_packed(layer: Layer, words: NDArray[np.uint64]) -> SynapticCounts:
-    """Count a layer's operations from its packed input, (steps, samples, words) uint64, non-zero bits."""
-    words = _check_words(layer, words)
+def count_packed(layer: Layer, *words: Words, threads: int = 1) -> SynapticCounts:
+    """Count a layer's operations from its packed input.
+
+    Parameters
+    ----------
+    layer : Layer
+    *words : uint64 arrays (steps, samples, words)
+        Non-zero bits of its input; one, or one per signal of ``layer.sources``. All steps of a recurrent layer must be
+        there, as it reads the step before.
+    threads : int
+        Slices of the rows counted at once. It changes no figure.
+
+    Raises
+    ------
+    InvalidInput
+        If a shape is not the layer's, padding bits are set, or a total could exceed an int64.
+    """
+    words = _checked_words(layer, words)
+    _check_range(layer, 1)
+    if layer.counts_itself:
+        pairs = layer.count(*words)
+        events = np.sum([np.bitwise_count(signal).sum(axis=-1, dtype=np.int64) for signal in words], axis=0)
+        return SynapticCounts(pairs, pairs.copy(), events, layer.dense)
+    every, nonzero = layer.fan_out_masks
+    (all_weights, nonzero_weights), events = sum_maps(words[0], (every, nonzero), threads)
+    parts = (delayed(part, layer.delay) for part in (nonzero_weights, all_weights, events))
+    return SynapticCounts(*parts, layer.dense)
+
+
+def count_planes(layer: Layer, planes: Words) -> SynapticCounts:
+    """Count graded input as n unit events a value, from its bit planes (planes, steps, samples, words), lowest first."""
+    if planes.ndim != 4:
+        raise InvalidInput(
+            f"layer {layer.name!r}: bit planes are {planes.shape}; they must be (planes, steps, samples, words)"
+        )
+    _check_range(layer, 2 ** len(planes))
+    totals = np.zeros((3, *planes.shape[1:3]), np.int64)
+    for plane, words in enumerate(planes):
+        counts = count_packed(layer, words)
+        totals += np.stack([counts.nonzero_weights, counts.all_weights, counts.events]) << plane
+    return SynapticCounts(*totals, layer.dense)
+
+
+def pack_input(layer: Layer, *inputs: NDArray) -> tuple[Words, ...]:
+    """The non-zero bits of a layer's dense inputs, verified: one uint64 array (steps, samples, words) per signal."""
+    _check_number(layer, len(inputs))
+    packed = []
+    for values, (signal, shape, kind) in zip(inputs, layer.reads, strict=True):
+        if np.ndim(values) < 2 or np.shape(values)[2:] != shape:
+            raise InvalidInput(
+                f"layer {layer.name!r}: input {signal!r} is {np.shape(values)}; it must be (steps, samples, "
+                f"{', '.join(map(str, shape))})"
+            )
+        packed.append(pack_values(values, kind, f"layer {layer.name!r}"))
+    return tuple(packed)
+
+
+def sum_maps(
+    words: Words, maps: tuple[MaskedSum, ...], threads: int = 1
+) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Sums of integer maps over the set bits of every row, and the number of set bits, each int64 (steps, samples)."""
     steps, samples, size = words.shape
     rows = np.ascontiguousarray(words).reshape(steps * samples, size)
-    every = decompose(layer.fan_out().ravel())
-    nonzero = every if layer.nonzero is None else decompose(layer.fan_out(skip_zero_weights=True).ravel())
-    sums = [every] if nonzero is every else [every, nonzero]
-    bits = np.zeros((len(rows), 1 + sum(len(part.masks) for part in sums)), np.int64)
-    masked_popcounts(rows, np.concatenate([part.masks for part in sums]), bits)
-    totals = []
-    for part in sums:
-        first = 1 if part is every else 1 + len(every.masks)
-        total = bits[:, 0] * part.base + bits[:, first : first + len(part.masks)] @ part.coefficients
-        totals.append(total.reshape(steps, samples))
-    events = bits[:, 0].reshape(steps, samples)
-    return SynapticCounts(totals[-1], totals[0], events, int(layer.fan_out().sum()))
-
-
-def pack_input(layer: Layer, x: NDArray) -> NDArray[np.uint64]:
-    """The non-zero bits of a layer's dense input, verified: (steps, samples, words) uint64."""
-    x = np.asarray(x)
-    if x.ndim < 2 or x.shape[2:] != layer.in_shape:
-        raise InvalidInput(
-            f"layer {layer.name!r}: input is {x.shape}; it must be (steps, samples, {', '.join(map(str, layer.in_shape))})"
-        )
-    if x.dtype.kind not in "biuf":
-        raise InvalidInput(f"layer {layer.name!r}: input is of type {x.dtype}; it must be boolean, integer or real")
-    words = np.empty((*x.shape[:2], -(-layer.inputs // WORD_BITS)), np.uint64)
-    for step, values in enumerate(x):
-        flat = _plain(values).reshape(len(values), layer.inputs)  # at most one step is copied at a time
-        wrong = pack_verified(flat, KIND_CODES[layer.input_kind], words[step])
-        if wrong >= 0:
-            sample, *place = (int(index) for index in np.unravel_index(wrong, values.shape))
-            raise InvalidInput(
-                f"layer {layer.name!r}: input {flat.flat[wrong]!s} at step {step}, sample {sample}, index {tuple(place)} "
-                f"is no {layer.input_kind}: it must be {ALLOWED[layer.input_kind]}; declare another input_kind or mend the data"
-            )
-    return words
-
-
-def decompose(values: NDArray[np.int64]) -> MaskedSum:
-    """Write an integer map (n,) as a constant and the fewest masks of two ways: one per value, or one per bit.
-
-    A 3x3 convolution with padding has three fan-outs, so two masks; zero weights give hundreds of values in a narrow
-    range, so a few bit planes of the difference from the smallest.
-    """
-    if values.size == 0:
-        return MaskedSum(0, np.zeros(0, np.int64), np.zeros((0, 0), np.uint64))
-    distinct, inverse, times = np.unique(values, return_inverse=True, return_counts=True)
-    lowest, spread = int(distinct[0]), distinct - distinct[0]
-    unit = int(np.gcd.reduce(spread)) or 1
-    planes = (int(spread[-1]) // unit).bit_length()
-    if len(distinct) - 1 <= planes:
-        common = int(times.argmax())
-        rest = [index for index in range(len(distinct)) if index != common]
-        masks = [pack_bits(inverse == index) for index in rest]
-        base, coefficients = int(distinct[common]), [int(distinct[index] - distinct[common]) for index in rest]
+    distinct = list({id(part): part for part in maps}.values())
+    masks = np.concatenate([part.masks for part in distinct])
+    bits = np.zeros((len(rows), 1 + len(masks)), np.int64)
+    if threads == 1:
+        masked_popcounts(rows, masks, bits)
     else:
-        steps = (spread // unit)[inverse]
-        masks = [pack_bits((steps >> bit) & 1 != 0) for bit in range(planes)]
-        base, coefficients = lowest, [unit << bit for bit in range(planes)]
-    size = -(-values.size // WORD_BITS)
-    return MaskedSum(base, np.array(coefficients, np.int64), np.array(masks, np.uint64).reshape(len(masks), size))
+        edges = np.linspace(0, len(rows), threads + 1).astype(int)
+        slices = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda part: masked_popcounts(rows[part], masks, bits[part]), slices))
+    sums, first = {}, 1
+    for part in distinct:
+        last = first + len(part.masks)
+        total = bits[:, 0] * part.base + bits[:, first:last] @ part.coefficients
+        sums[id(part)], first = total.reshape(steps, samples), last
+    return [sums[id(part)].copy() for part in maps], bits[:, 0].reshape(steps, samples)
 
 
-def pack_bits(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Booleans (n,) as 64-bit words, bit 0 first."""
-    data = np.packbits(bits, bitorder="little")
-    padded = np.zeros(-(-bits.size // WORD_BITS) * 8, np.uint8)
-    padded[: data.size] = data
-    return padded.view("<u8").astype(np.uint64, copy=False)
+def delayed(counts: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
+    """Counts by step, moved to the step in which the events arrive."""
+    if delay == 0:
+        return counts
+    moved = np.zeros_like(counts)
+    moved[delay:] = counts[:-delay]
+    return moved
 
 
-def _plain(values: NDArray) -> NDArray:
-    """The same values in a type the kernels know: native byte order, bytes for booleans, no half floats."""
-    if values.dtype == np.bool_:
-        return np.ascontiguousarray(values).view(np.uint8)
-    wider = {"f2": np.float32, "f16": np.float64}.get(values.dtype.str[1:])
-    return np.ascontiguousarray(values, wider or values.dtype.newbyteorder("="))
+def _bit_planes(layer: Layer, values: NDArray) -> Words:
+    """Bit planes of verified graded values, lowest first."""
+    largest = int(values.max(initial=0))
+    whole = values.astype(np.uint64)
+    planes = [pack_values(whole >> bit & 1, "spike", f"layer {layer.name!r}") for bit in range(largest.bit_length())]
+    shape = (*values.shape[:2], words_per_row(layer.inputs))
+    return np.array(planes, np.uint64).reshape(len(planes), *shape)
 
 
-def _check_words(layer: Layer, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    words = np.asarray(words)
-    size = -(-math.prod(layer.in_shape) // WORD_BITS)
-    if words.dtype != np.uint64 or words.ndim != 3 or words.shape[2] != size:
+def _check_range(layer: Layer, largest_value: int) -> None:
+    """Refuse a layer whose total could leave an int64 (9e18), rather than wrap round."""
+    if layer.dense * largest_value >= 2**63:
         raise InvalidInput(
-            f"layer {layer.name!r}: packed input is {words.dtype} {words.shape}; it must be uint64 (steps, samples, {size})"
+            f"layer {layer.name!r}: up to {layer.dense * largest_value} operations a step exceed the 64-bit counters"
         )
-    used = layer.inputs % WORD_BITS
-    if used and (words[..., -1] >> np.uint64(used)).any():
-        raise InvalidInput(f"layer {layer.name!r}: packed input has bits set beyond its {layer.inputs} values")
+
+
+def _check_number(layer: Layer, given: int) -> None:
+    if not isinstance(layer, Layer):
+        raise InvalidInput(f"{type(layer).__name__} has no counting rule; describe it as one of workload.LAYER_TYPES")
+    if given != len(layer.reads):
+        names = ", ".join(layer.sources)
+        raise InvalidInput(f"layer {layer.name!r}: {given} inputs given; it reads {len(layer.reads)}: {names}")
+
+
+def _checked_words(layer: Layer, words: tuple[Words, ...]) -> tuple[Words, ...]:
+    _check_number(layer, len(words))
+    for packed, (signal, shape, _) in zip(words, layer.reads, strict=True):
+        inputs = int(np.prod(shape, dtype=np.int64))
+        size, used = words_per_row(inputs), np.uint64(inputs % 64)
+        if (
+            packed.dtype != np.uint64
+            or packed.ndim != 3
+            or packed.shape[2] != size
+            or packed.shape != words[0].shape[:2] + (size,)
+        ):
+            raise InvalidInput(
+                f"layer {layer.name!r}: packed input {signal!r} is {packed.dtype} {packed.shape}; it must be uint64 "
+                f"(steps, samples, {size})"
+            )
+        if used and (packed[..., -1] >> used).any():
+            raise InvalidInput(f"layer {layer.name!r}: packed input {signal!r} has bits beyond its {inputs} values")
     return words

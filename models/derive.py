@@ -1,0 +1,117 @@
+"""Variants made from a trained run without training: int8 weights, and the AGMM gate frozen to its means."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..sim.errors import InvalidInput
+from .config import DERIVED
+from .datasets import Dataset, Split, batches, load_dataset
+from .evaluate import as_input, evaluate, reproducible, validation_rows
+from .integer import quantise
+from .networks import NetworkConfig, SpikingNetwork
+from .run import Run, find_run, save_run
+
+_BATCH = 64
+
+
+def derive(run: Run, kind: str, *, runs: str | Path | None = None, data: Dataset | None = None) -> Run:
+    """A run made from a trained one, in a folder of its own.
+
+    Parameters
+    ----------
+    run : Run
+        'int8' needs a full-precision network, 'frozen' one with an AGMM gate.
+    kind : {'int8', 'frozen'}
+        'int8': the weights of all layers become symmetric 8-bit integers per output channel; batch norm and the
+        classifier's scale stay float. 'frozen': every gate becomes its mean over the training samples and the steps, one
+        constant per channel (or one per layer), folded into batch norm.
+    runs : path, optional
+        Where the new folder goes; beside ``run`` unless given.
+    data : Dataset, optional
+        Already loaded data of the run.
+
+    Returns
+    -------
+    Run
+        Its log holds validation loss, accuracy and firing rates as epoch 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the kind is not known, the run is itself derived, or its network does not suit.
+    """
+    if kind not in DERIVED:
+        raise InvalidInput(f"derive: {kind!r} is not known; use one of {', '.join(DERIVED)}")
+    if run.config.derived is not None:
+        raise InvalidInput(f"derive: {run.variant!r} is itself derived; start from the run that was trained")
+    config = dataclasses.replace(run.config, derived=kind)
+    runs = run.path.parent if runs is None else runs
+    found = find_run(config, runs)
+    if found is not None:
+        return found
+    data = load_dataset(config.dataset, config.steps) if data is None else data
+    if kind == "int8":
+        model = to_int8(run.model())
+    else:
+        part = Split(data.train.inputs[: config.train_samples], data.train.labels[: config.train_samples])
+        model = run.model()
+        model = fold_gains(model, gate_means(model, part))
+    log = validation_rows(0, evaluate(model, data.validation))
+    return save_run(config, model, log, runs)
+
+
+def to_int8(model: SpikingNetwork) -> SpikingNetwork:
+    """The same network with int8 weights in every layer, one scale per output channel."""
+    state = dict(model.state_dict())
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            state[f"{name}.weight"], state[f"{name}.scale"] = quantise(module.weight)
+    return _rebuild(dataclasses.replace(model.config, weight_bits=8), state)
+
+
+def gate_means(model: SpikingNetwork, split: Split) -> dict[str, Tensor]:
+    """Mean gain of every AGMM gate over samples and steps: by block, shape (channels,) or (1,)."""
+    totals: dict[str, Tensor] = {}
+
+    def watch(name: str, gate: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            gain = module.gain(inputs[0])  # (steps, batch, channels or 1, 1, 1)
+            totals[name] = totals.get(name, 0.0) + gain.double().mean(0).sum(0).flatten()
+
+        return gate.register_forward_hook(add)
+
+    hooks = [watch(name, block.gate) for name, block in model.blocks.items() if block.gate is not None]
+    try:
+        with reproducible(), torch.inference_mode():
+            model.eval()
+            for inputs, _ in batches(split, _BATCH):
+                model(as_input(inputs, model.config.steps))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: total / len(split) for name, total in totals.items()}
+
+
+def fold_gains(model: SpikingNetwork, gains: dict[str, Tensor]) -> SpikingNetwork:
+    """The same network without gates, each block's constant gain folded into batch norm's gamma and beta.
+
+    ``g (gamma z + beta) = (g gamma) z + (g beta)``, and average pooling in between is linear: exact but for rounding.
+    """
+    state = {name: value for name, value in model.state_dict().items() if ".gate." not in name}
+    for block, gain in gains.items():
+        for part in ("weight", "bias"):
+            name = f"blocks.{block}.norm.{part}"
+            state[name] = (state[name].double() * gain).float()
+    return _rebuild(dataclasses.replace(model.config, gate=None), state)
+
+
+def _rebuild(config: NetworkConfig, state: dict[str, Tensor]) -> SpikingNetwork:
+    with torch.random.fork_rng(devices=[]):
+        model = SpikingNetwork(config)
+    model.load_state_dict(state)
+    return model.eval()

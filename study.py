@@ -1,0 +1,126 @@
+"""The main job: train the variants, record them, count, price and compare, all from files that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .energy.accelerator import load_accelerator
+from .energy.estimate import EnergyEstimate, estimate
+from .models.config import VARIANTS, TrainConfig, variant_config
+from .models.record import record
+from .models.run import Run
+from .models.train import train, train_many
+from .reports.compare import Comparison, compare
+from .sim.errors import InvalidInput
+from .sim.files import replacing
+from .sim.operations import OperationCounts, count
+
+BASELINE = "SNN fp32"
+ACCELERATORS = ("event-driven-45nm", "sop-45nm", "event-driven-45nm-tiny")  # the first carries the first page
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which variants are compared, over which seeds, on which machines.
+
+    Attributes
+    ----------
+    base : TrainConfig
+        Everything the variants share: data set, steps, epochs.
+    variants : tuple of str
+        Names from `VARIANTS`; the baseline must be among them.
+    seeds : tuple of int
+    accelerators : tuple of str
+        Names or files; the first is the one that the report's first page speaks of.
+    """
+
+    base: TrainConfig = field(default_factory=TrainConfig)
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    accelerators: tuple[str, ...] = ACCELERATORS
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.variants if name not in VARIANTS]
+        if unknown or BASELINE not in self.variants:
+            raise InvalidInput(
+                f"variants: {', '.join(map(repr, unknown)) or 'the baseline ' + BASELINE + ' is missing'}; "
+                f"use {BASELINE!r} and any of {', '.join(VARIANTS)}"
+            )
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise InvalidInput(f"seeds are {self.seeds}; give one or more different integers")
+        if not self.accelerators:
+            raise InvalidInput("accelerators: none given; name at least one")
+
+    def configs(self, variant: str) -> list[TrainConfig]:
+        return [replace(variant_config(variant, self.base), seed=seed) for seed in self.seeds]
+
+
+def run_study(
+    study: Study, *, runs: str | Path = "runs", workers: int = 2, progress: Progress | None = None
+) -> Comparison:
+    """Train, record, count, price and compare; finished runs and valid traces are reused.
+
+    Parameters
+    ----------
+    study : Study
+    runs : path
+        Folder of run folders.
+    workers : int
+        Trainings at a time, each in a process and on a thread of its own.
+    progress : callable, optional
+        Called as ``progress(label, done, total)``.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InvalidInput
+        For anything in the study, the data or the folders that cannot be used.
+    """
+    machines = [load_accelerator(name) for name in study.accelerators]  # bad files are refused before any training
+    trained = [name for name in study.variants if VARIANTS[name].get("derived") is None]
+    train_many([c for name in trained for c in study.configs(name)], runs=runs, workers=workers, progress=progress)
+    all_runs = {name: [train(config, runs=runs) for config in study.configs(name)] for name in study.variants}
+    counts = _record_and_count(all_runs, progress)
+    tables: list[Mapping[str, Sequence[EnergyEstimate]]] = [
+        {name: [estimate(counted, machine) for counted in counts[name]] for name in study.variants}
+        for machine in machines
+    ]
+    logs = {name: [run.log() for run in all_runs[name]] for name in trained}
+    return compare(tables[0], baseline=BASELINE, others=tables[1:], logs=logs)
+
+
+def _record_and_count(
+    all_runs: Mapping[str, Sequence[Run]], progress: Progress | None
+) -> dict[str, list[OperationCounts]]:
+    total = sum(len(of_variant) for of_variant in all_runs.values())
+    counts: dict[str, list[OperationCounts]] = {}
+    done = 0
+    for name, of_variant in all_runs.items():
+        counts[name] = []
+        for run in of_variant:
+            if progress is not None:
+                progress("record and count", done, total)
+            counts[name].append(count(record(run)))
+            write_counts(counts[name][-1], run.path / "counts.parquet")
+            done += 1
+    if progress is not None:
+        progress("record and count", total, total)
+    return counts
+
+
+def write_counts(counts: OperationCounts, path: str | Path) -> Path:
+    """Write the tidy table of operation counts, summed over samples, as Parquet or (by its ending) CSV."""
+    path = Path(path)
+    table = counts.to_frame(by_sample=False)
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+    return path

@@ -1,0 +1,114 @@
+import pytest
+import yaml
+from spikejoule.energy.accelerator import accelerator_names, load_accelerator
+from spikejoule.sim.architecture import Grid
+from spikejoule.sim.errors import InvalidInput
+
+GOOD = """
+schema: spikejoule.accelerator/1
+name: mine
+title: Mine
+architecture:
+  kind: grid
+  clock_hz: 1.0e+8
+  compute: {lanes: 4}
+  neuron: {lanes: 4}
+  dataflow: {stationary: scatter}
+  memories:
+    - {name: sram, holds: [weight, potential, spike], kib: 16, word_bits: 32}
+    - {name: dram, holds: [weight, potential, spike], word_bits: 64, bandwidth_bytes_per_s: 1.0e+9}
+prices:
+  technology: horowitz-45nm
+  dram.read_pj: {value: 1000, low: 900, high: 1100, basis: measured, source: me}
+"""
+
+
+def load(tmp_path, text: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_accelerator(path)
+
+
+def changed(path: str, value: object) -> str:
+    """The good file with one key set; ``None`` removes it."""
+    data = yaml.safe_load(GOOD)
+    *parents, last = path.split("/")
+    place = data
+    for parent in parents:
+        place = place[int(parent) if parent.isdigit() else parent]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return yaml.safe_dump(data)
+
+
+@pytest.mark.parametrize("name", accelerator_names())
+def test_every_shipped_accelerator_loads_and_prices_its_memories(name):
+    machine = load_accelerator(name)
+    assert machine.name == name
+    assert machine.notes
+    if isinstance(machine.architecture, Grid):
+        for memory in machine.architecture.memories:
+            assert machine.price(memory.name, "read").value > 0
+            assert machine.price(memory.name, "write").value > 0
+
+
+def test_a_file_overrides_single_prices_of_its_technology(tmp_path):
+    machine = load(tmp_path, GOOD)
+    assert machine.price("dram", "read").value == 1000
+    assert machine.price("dram", "write").value == 1300
+    assert machine.price("synapse", "add.float32").value == 0.9
+    assert machine.price("sram", "read").value == pytest.approx((10 * 20) ** 0.5 / 2)  # midway 8-32 KiB, half a word
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("architecture/clock", 1e8, "architecture: clock: unknown key"),
+        ("architecture/clock_hz", -1.0, "architecture: architecture.clock_hz is -1.0; it must be a positive"),
+        ("architecture/clock_hz", float("nan"), "clock_hz is nan"),
+        ("architecture/clock_hz", None, "clock_hz: is missing"),
+        ("architecture/kind", "quantum", "architecture.kind is 'quantum'; it must be one of operations, grid"),
+        ("architecture/compute/lanes", 0, "compute.lanes is 0"),
+        ("architecture/memories/0/holds", ["weights"], "memories.0.holds.0"),
+        ("architecture/memories/1/kib", 4, "need a last memory of unlimited size"),
+        ("prices/technology", None, "prices.technology is missing"),
+        ("prices/technology", "nowhere", "technology 'nowhere' is not known"),
+        ("prices/dram.read_pj/value", -5, "prices.dram.read_pj: .*not negative"),
+        ("prices/dram.read_pj/value", float("nan"), "finite"),
+        ("prices/dram.read_pj/source", None, "prices.dram.read_pj: source: is missing"),
+        ("prices/dram.read_pj/colour", "red", "prices.dram.read_pj: colour: unknown key"),
+        ("prices/dram.read", {"value": 1, "basis": "measured", "source": "me"}, "rename it to dram.read_pj"),
+        ("prices/dran.read_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices no action of this machine"),
+        ("schema", "spikejoule.accelerator/9", "schema: .*spikejoule.accelerator/1"),
+        ("title", None, "title: is missing"),
+        ("colour", "red", "colour: unknown key"),
+    ],
+)
+def test_bad_files_are_refused_with_the_path_of_the_key(tmp_path, path, value, message):
+    with pytest.raises(InvalidInput, match=message) as error:
+        load(tmp_path, changed(path, value))
+    assert "mine.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [1, 2", "name: !!python/object:os.system {}", "a: 1\na: 2"])
+def test_files_that_are_no_yaml_mapping_are_refused(tmp_path, text):
+    with pytest.raises(InvalidInput, match=r"mine\.yaml"):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path):
+    with pytest.raises(InvalidInput, match="nothing.yaml: cannot be read"):
+        load_accelerator(tmp_path / "nothing.yaml")
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InvalidInput, match="'loihi9' is not known; use one of .*sop-45nm"):
+        load_accelerator("loihi9")
+
+
+def test_an_action_without_a_price_is_an_error_that_says_how_to_mend_it(tmp_path):
+    with pytest.raises(InvalidInput, match=r"no price for 'sigmoid.int4'.*add prices.sigmoid.int4_pj"):
+        load(tmp_path, GOOD).price("gate", "sigmoid.int4")

@@ -1,0 +1,204 @@
+"""Event scatter on a machine small enough to work every row out by hand.
+
+Network: 1x4x4 -> 2 maps by a 3x3 convolution without padding (8 neurons) -> 3 classes; two steps, one sample.
+Step 0: input spikes at (0, 0) and (1, 1); step 1: at (3, 3). The first meets 1 tap of 1 output place, the second 4, the
+third 1; each tap has a run of 2 output channels. The convolution's neurons fire 3 times, then once.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from spikejoule.sim.architecture import Compute, Dataflow, Grid, Memory, NeuronUnit, Operations
+from spikejoule.sim.errors import InvalidInput
+from spikejoule.sim.execution import execute
+from spikejoule.sim.operations import count
+from spikejoule.sim.trace import SpikeTrace, TraceWriter
+from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
+
+CONV = Conv2d(name="conv", in_shape=(1, 4, 4), out_channels=2, kernel_size=3, bias=True, channel_vectors=2)
+READOUT = Linear(
+    name="fc", in_shape=(2, 2, 2), out_features=3, source="conv", neuron="readout", bias=True, channel_vectors=1
+)
+GRID = Grid(
+    clock_hz=1e6,
+    compute=Compute(lanes=2),
+    neuron=NeuronUnit(lanes=4, supports=("layer_mean_gate",)),
+    dataflow=Dataflow(stationary="scatter"),
+    memories=(
+        Memory(name="weights", holds=("weight",), kib=1, word_bits=64),
+        Memory(name="states", holds=("potential",), kib=1, word_bits=64),
+        Memory(name="spikes", holds=("spike",), kib=1, word_bits=64),
+        Memory(name="dram", holds=("weight", "potential", "spike"), word_bits=64, bandwidth_bytes_per_s=8e6),
+    ),
+)
+
+
+@pytest.fixture
+def counts(tmp_path):
+    def make(conv: Conv2d = CONV, readout: Linear = READOUT, **workload):
+        spikes_in, spikes_out = np.zeros((2, 1, 1, 4, 4), np.uint8), np.zeros((2, 1, 2, 2, 2), np.uint8)
+        for step, y, x in ((0, 0, 0), (0, 1, 1), (1, 3, 3)):
+            spikes_in[step, 0, 0, y, x] = 1
+        spikes_out[0, 0, 0, 0, :] = spikes_out[0, 0, 1, 1, 1] = spikes_out[1, 0, 1, 0, 0] = 1
+        net = Workload(name="ledger", input_shape=(1, 4, 4), layers=(conv, readout), **workload)
+        path = tmp_path / "ledger.zarr"
+        with TraceWriter(path, net, 2, overwrite=True) as writer:
+            writer.append({"input": spikes_in, "conv": spikes_out}, labels=[0], predictions=[0])
+        return count(SpikeTrace.open(path))
+
+    return make
+
+
+def rows(actions) -> dict:
+    return {key: values[:, 0].tolist() for key, values in actions.counts.items()}
+
+
+UNGATED = {
+    ("input", "spikes", "write"): [1, 1],  # 2 and 1 addresses of 4 bits
+    ("conv", "spikes", "read"): [1, 1],
+    ("conv", "spikes", "write"): [1, 1],  # 3 and 1 addresses of 3 bits
+    ("conv", "synapse", "add.float32"): [10, 2],  # (1 + 4) x 2, 1 x 2
+    ("conv", "weights", "read"): [5 + 2, 1 + 2],  # 5 and 1 runs of one word; 2 vectors x 2 channels = 2 words
+    ("conv", "states", "read"): [5 + 4, 1 + 4],  # a run of two 32-bit states is one word; 8 states are 4
+    ("conv", "states", "write"): [5 + 4, 1 + 4],
+    ("conv", "neuron", "multiply.float32"): [8, 8],
+    ("conv", "neuron", "compare.float32"): [8, 8],
+    ("conv", "reset", "add.float32"): [3, 1],
+    ("conv", "bias", "add.float32"): [8, 8],
+    ("fc", "spikes", "read"): [1, 1],
+    ("fc", "synapse", "add.float32"): [9, 3],
+    ("fc", "weights", "read"): [3 * 2 + 2, 1 * 2],  # runs of three 32-bit weights are two words; the bias once
+    ("fc", "states", "read"): [3 * 2, 1 * 2 + 2],  # three sums are two words, read once at the end
+    ("fc", "states", "write"): [3 * 2, 1 * 2 + 2],
+    ("fc", "bias", "add.float32"): [3, 0],
+    ("fc", "readout", "compare.float32"): [0, 2],
+}
+
+
+def test_every_row_of_the_ungated_ledger(counts):
+    assert rows(execute(counts(), GRID)) == UNGATED
+
+
+def test_every_row_of_the_live_gate(counts):
+    gated = UNGATED | {
+        ("conv", "states", "read"): [5 + 4 * 3, 1 + 4 * 3],  # potentials, and the current array twice
+        ("conv", "states", "write"): [5 + 4 * 2, 1 + 4 * 2],  # potentials, and clearing the current array
+        ("conv", "neuron", "add.float32"): [8, 8],  # the gated current is added to the potential
+        ("conv", "gate", "add.float32"): [8, 8],
+        ("conv", "gate", "sigmoid.float32"): [2, 2],
+        ("conv", "gate", "multiply.float32"): [8 + 2, 8 + 2],
+        ("conv", "scale", "multiply.float32"): [4, 4],  # per channel: the mean's 1/N, gain x bias
+        ("conv", "scale", "add.float32"): [2, 2],
+    }
+    assert rows(execute(counts(replace(CONV, gate="live")), GRID)) == gated
+
+
+def test_a_live_gate_on_binary_weights_keeps_the_batch_norm_scale(counts):
+    conv = replace(CONV, gate="live", weight_kind="binary", weight_bits=None, scale="explicit")
+    assert rows(execute(counts(conv), GRID))["conv", "scale", "multiply.float32"] == [6, 6]
+
+
+def test_binary_weights_change_weight_words_and_nothing_else(counts):
+    conv = replace(CONV, out_channels=2, weight_kind="binary", weight_bits=None)
+    fc = replace(READOUT, weight_kind="binary", weight_bits=None)
+    changed = {key: value for key, value in rows(execute(counts(conv, fc), GRID)).items() if UNGATED[key] != value}
+    assert changed == {("fc", "weights", "read"): [3 * 1 + 2, 1 * 1]}
+
+
+def test_pooling_is_address_arithmetic_into_the_pooled_state(counts):
+    conv = replace(CONV, padding=1, pool=AveragePool(kernel_size=(2, 2)))
+    result = rows(execute(counts(conv), GRID))
+    assert result["conv", "synapse", "add.float32"] == [(4 + 9) * 2, 4 * 2]
+    assert result["conv", "states", "read"] == [13 + 4, 4 + 4]
+    assert ("conv", "pool", "add.float32") not in result
+
+
+def test_weights_that_do_not_fit_come_from_dram_once_per_inference(counts):
+    tiny = replace(GRID, memories=(replace(GRID.memories[0], kib=0.125), *GRID.memories[1:]))  # 1,024 bits
+    result = rows(execute(counts(), tiny))
+    # conv: 18 weights are 9 words, 4 vector words 2; it fits by itself: 704 bits, one pass
+    assert result["conv", "dram", "read"] == [11, 0]
+    assert result["conv", "weights", "write"] == [11, 0]
+    assert result["conv", "spikes", "read"] == [1, 1]
+    # fc: 24 weights are 12 words, 3 bias words 2; 864 bits, one pass
+    assert result["fc", "dram", "read"] == [14, 0]
+
+
+def test_a_layer_larger_than_the_weight_memory_reads_its_input_once_per_pass(counts):
+    tiny = replace(GRID, memories=(replace(GRID.memories[0], kib=0.0625), *GRID.memories[1:]))  # 512 bits
+    assert rows(execute(counts(), tiny))["conv", "spikes", "read"] == [2, 2]  # ceil(704 / 512)
+
+
+def test_time_outer_loads_the_weights_at_every_step(counts):
+    outer = replace(GRID, dataflow=replace(GRID.dataflow, time="outer"))
+    tiny = replace(outer, memories=(replace(GRID.memories[0], kib=0.125), *GRID.memories[1:]))
+    assert rows(execute(counts(), tiny))["conv", "dram", "read"] == [11, 11]
+
+
+def test_potentials_that_do_not_fit_live_in_dram(counts):
+    tiny = replace(
+        GRID, memories=(GRID.memories[0], replace(GRID.memories[1], kib=0.02), *GRID.memories[2:])
+    )  # 163 bits
+    result = rows(execute(counts(), tiny))
+    assert result["conv", "dram", "read"] == [9, 5]  # 8 x 32 bits
+    assert result["fc", "states", "read"] == [6, 4]  # 3 x 32 bits still fit
+
+
+def test_element_runs_access_every_state_by_itself(counts):
+    element = replace(GRID, dataflow=replace(GRID.dataflow, state_run="element"))
+    assert rows(execute(counts(), element))["conv", "states", "read"] == [10 + 4, 2 + 4]
+
+
+def test_bitmaps_are_scanned_whole(counts):
+    bitmap = replace(GRID, dataflow=replace(GRID.dataflow, spike_code="bitmap"))
+    assert rows(execute(counts(), bitmap))["conv", "spikes", "read"] == [1, 1]  # 16 bits
+
+
+def test_latency_is_that_of_the_busiest_port(counts):
+    seconds = execute(counts(), GRID).seconds
+    assert seconds["conv"][:, 0].tolist() == pytest.approx([9e-6, 5e-6])  # state reads; 2 cycles of neurons are hidden
+    assert seconds["fc"][:, 0].tolist() == pytest.approx([8e-6, 4e-6])  # weight reads; state reads
+
+
+def test_the_live_gate_is_a_barrier(counts):
+    seconds = execute(counts(replace(CONV, gate="live")), GRID).seconds["conv"][:, 0]
+    assert seconds.tolist() == pytest.approx([17e-6 + 4e-6, 13e-6 + 4e-6])  # two more sweeps of 8 neurons on 4 lanes
+
+
+def test_a_machine_without_a_layer_mean_refuses_the_live_gate(counts):
+    plain = replace(GRID, neuron=NeuronUnit(lanes=4))
+    with pytest.raises(InvalidInput, match="layer 'conv' has a live gate.*frozen"):
+        execute(counts(replace(CONV, gate="live")), plain)
+
+
+def test_the_operations_kind_counts_synapses_only(counts):
+    assert rows(execute(counts(), Operations())) == {
+        ("conv", "synapse", "accumulate"): [10, 2],
+        ("fc", "synapse", "accumulate"): [9, 3],
+    }
+
+
+def test_a_held_analog_input_is_counted_once_or_per_step(counts):
+    conv = replace(CONV, input_kind="analog")
+    held = counts(conv, input_kind="analog", held_input=True)
+    per_step = rows(execute(held, Operations()))["conv", "synapse", "multiply_accumulate"]
+    once = rows(execute(held, Operations(first_layer="once")))["conv", "synapse", "multiply_accumulate"]
+    assert (per_step, once) == ([72, 72], [72, 0])  # dense: 4 output places x 9 taps x 2 channels
+
+
+def test_a_held_current_is_written_once_and_read_at_every_step(counts):
+    conv = replace(CONV, input_kind="analog")
+    once = replace(GRID, dataflow=replace(GRID.dataflow, first_layer="once"))
+    result = rows(execute(counts(conv, input_kind="analog", held_input=True), once))
+    assert result["conv", "synapse", "multiply.float32"] == [72, 0]
+    assert result["conv", "states", "read"] == [36 + 4 + 4, 4 + 4]  # scatter runs, potentials, held current
+    assert result["conv", "states", "write"] == [36 + 4, 4]
+    assert result["conv", "neuron", "add.float32"] == [8, 8]
+
+
+def test_a_binary_weight_never_multiplies(counts):
+    conv = replace(CONV, input_kind="analog", weight_kind="binary", weight_bits=None)
+    result = rows(execute(counts(conv, input_kind="analog", held_input=True), GRID))
+    assert ("conv", "synapse", "multiply.float32") not in result
+    assert result["conv", "synapse", "add.float32"] == [72, 72]

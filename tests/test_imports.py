@@ -1,0 +1,74 @@
+"""What may be imported without what, in a fresh interpreter each: the layering as users feel it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import spikejoule
+
+BLOCK = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ImportError(name + " is blocked in this test")
+sys.meta_path.insert(0, Refuse())
+"""
+DEEP_LEARNING = ("torch", "norse", "tonic", "sklearn", "safetensors")
+HEAVY = ("pandas", "matplotlib", "zarr", "pydantic", "yaml", "pyarrow", "torch", "norse", "tonic", "rich", "typer")
+
+WORK = """
+import numpy as np, pathlib, tempfile
+from spikejoule.energy.accelerator import load_accelerator
+from spikejoule.energy.estimate import estimate
+from spikejoule.reports.compare import compare
+from spikejoule.sim.trace import SpikeTrace, TraceWriter
+from spikejoule.sim.workload import Conv2d, Linear, Workload
+conv = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
+fc = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
+net = Workload(name="net", input_shape=(1, 5, 5), layers=(conv, fc))
+folder = pathlib.Path(tempfile.mkdtemp())
+def one(name, rate):
+    rng = np.random.default_rng(0)
+    path = folder / (name + ".zarr")
+    with TraceWriter(path, net, 3, provenance={"seed": 0, "variant": name}) as writer:
+        writer.append({s: rng.random((3, 8, *shape)) < rate for s, (shape, _) in net.signals.items()},
+                      labels=np.zeros(8, int), predictions=np.arange(8) % 2)
+    return [estimate(SpikeTrace.open(path), load_accelerator("event-driven-45nm"))]
+written = compare({"SNN fp32": one("a", 0.4), "BSNN": one("b", 0.2)}, baseline="SNN fp32").write(folder / "report")
+assert {path.suffix for path in written} >= {".html", ".pdf"}, written
+"""
+
+
+def fresh(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_recorded_files_are_counted_priced_and_reported_without_a_deep_learning_stack():
+    result = fresh(BLOCK.format(blocked=DEEP_LEARNING) + WORK)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("module", ["spikejoule", "spikejoule.sim", "spikejoule.sim.trace", "spikejoule.sim.execution"])
+def test_importing_the_simulator_loads_nothing_heavy(module):
+    result = fresh(
+        f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    assert json.loads(result.stdout) == []
+
+
+def test_the_command_line_answers_without_loading_torch():
+    result = fresh("import sys, spikejoule.cli; print('torch' in sys.modules, 'pandas' in sys.modules)")
+    assert result.stdout.split() == ["False", "False"]
+
+
+def test_every_public_name_is_there():
+    for name in spikejoule.__all__:
+        assert getattr(spikejoule, name) is not None
+    assert set(spikejoule.__all__) - {"__version__"} == set(spikejoule._HOMES)
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'watts'"):
+        _ = spikejoule.watts
