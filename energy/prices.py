@@ -165,8 +165,8 @@ class _TechnologyFile:
     name: str
     title: str
     node_nm: float
-    voltage_v: float
     source: str
+    voltage_v: float | None = None  # where the source states none
     operations: dict[str, dict[str, Any]]
     sram: _SramSection | None = None
     dram: _DramSection | None = None

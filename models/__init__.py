@@ -1,0 +1,1 @@
+"""Train spiking networks, binary or not, and record what they do: torch, Norse and tonic live here and nowhere else."""

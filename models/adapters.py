@@ -45,7 +45,7 @@ class Described:
 
 
 def role(module: nn.Module) -> str | None:
-    """'synapse', 'norm', 'pool', 'global_pool', 'neurons' or 'pass' for a module with a rule, else None."""
+    """'synapse', 'norm', 'pool', 'global_pool', 'neurons' or 'unchanged' for a module with a rule, else None."""
     if qualified_name(module) in NEURON_RULES:
         return "neurons"
     for kind, types in ROLES.items():
@@ -105,7 +105,7 @@ def describe(calls: Sequence[Call], modules: Mapping[str, nn.Module], input_kind
         kind = role(call.module)
         if kind is None:
             raise InvalidInput(
-                f"model: module {call.name!r} ({qualified_name(call.module)}) has no rule; known: synapses, batch norm, "
+                f"model: module {call.name!r} ({qualified_name(call.module)}) has no rule; known: synapses, norm, "
                 f"average pooling, flatten, dropout and the neurons {', '.join(NEURON_RULES)}"
             )
         getattr(walk, kind)(call)
@@ -126,9 +126,8 @@ class _Walk:
         if self._pending is not None:
             raise InvalidInput(f"model: layer {call.name!r} follows {self._pending.name!r} without neurons in between")
         tap = self._global_pool or call
-        layer = SYNAPSES[type(call.module)](call.module, _layer_name(call.name), tap.input_shape)
-        pooled = {"pooled": True} if self._global_pool is not None else {}
-        self._pending = dataclasses.replace(layer, source=self._signal, input_kind=self._kind, **pooled)
+        layer = SYNAPSES[type(call.module)](call.module, call.name or "layer", tap.input_shape, tap is not call)
+        self._pending = dataclasses.replace(layer, source=self._signal, input_kind=self._kind)
         self.described.readers[self._signal] = tap.name
         self._global_pool = None
 
@@ -142,7 +141,9 @@ class _Walk:
         layer, module = self._need(call, "average pooling of spikes"), call.module
         kernel, stride = _pair(module.kernel_size), _pair(module.stride)
         if kernel != stride or _pair(module.padding) != (0, 0) or module.ceil_mode or layer.pool is not None:
-            raise InvalidInput(f"model: pooling {call.name!r} overlaps, is padded or comes second: there is no rule for it")
+            raise InvalidInput(
+                f"model: pooling {call.name!r} overlaps, is padded or comes second: there is no rule for it"
+            )
         self._pending = dataclasses.replace(layer, pool=sim.AveragePool(kernel_size=kernel))
 
     def global_pool(self, call: Call) -> None:
@@ -167,8 +168,8 @@ class _Walk:
     def _need(self, call: Call, what: str) -> sim.Layer:
         if self._pending is None or self._global_pool is not None:
             raise InvalidInput(
-                f"model: {what} {call.name!r} does not follow a layer with weights; there is a rule only for what stands "
-                f"between a layer's current and its neurons"
+                f"model: {what} {call.name!r} does not follow a layer with weights; only what stands between "
+                f" a layer's current and its neurons"
             )
         return self._pending
 
@@ -177,17 +178,17 @@ class _Walk:
         self.described.layers.append(self._pending)
         self._pending = None
 
-    def __getattr__(self, name: str) -> Callable[[Call], None]:
-        if name == "pass":  # modules that change no value
-            return lambda call: None
-        raise AttributeError(name)
+    def unchanged(self, call: Call) -> None:
+        """Modules that change no value in evaluation mode."""
 
 
 def qualified_name(module: nn.Module) -> str:
     return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
-def _conv2d(module: Any, name: str, in_shape: tuple[int, ...]) -> sim.Layer:
+def _conv2d(module: Any, name: str, in_shape: tuple[int, ...], pooled: bool) -> sim.Layer:
+    if pooled:
+        raise InvalidInput(f"model: layer {name!r} reads spikes pooled to one value; there is a rule only for Linear")
     if module.padding_mode != "zeros":
         raise InvalidInput(f"model: layer {name!r} pads with {module.padding_mode!r}; there is a rule only for zeros")
     padding: tuple[int, ...] = (0, 0)
@@ -209,8 +210,9 @@ def _conv2d(module: Any, name: str, in_shape: tuple[int, ...]) -> sim.Layer:
     )
 
 
-def _linear(module: Any, name: str, in_shape: tuple[int, ...]) -> sim.Layer:
-    return sim.Linear(name=name, in_shape=in_shape, out_features=module.out_features, **_weights(module))
+def _linear(module: Any, name: str, in_shape: tuple[int, ...], pooled: bool) -> sim.Layer:
+    size = module.out_features
+    return sim.Linear(name=name, in_shape=in_shape, out_features=size, pooled=pooled, **_weights(module))
 
 
 def _weights(module: Any) -> dict[str, Any]:
@@ -232,21 +234,17 @@ def _norse_box(module: Any) -> str:
     return "lif_soft" if method == "reset_subtract" else "lif_hard"
 
 
-def _layer_name(name: str) -> str:
-    return name or "layer"
-
-
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
 def sample_shape(module: nn.Module, shape: Sequence[int]) -> tuple[int, ...]:
-    """The axes of a module's input that belong to one sample at one step: three for maps, else those after the batch."""
+    """The axes of a module's input of one sample at one step: three for maps, one for vectors."""
     axes = {"synapse": 1 if isinstance(module, nn.Linear) else 3, "global_pool": 3}.get(role(module) or "", 1)
     return tuple(shape[len(shape) - axes :]) if len(shape) >= axes else (math.prod(shape),)
 
 
-SYNAPSES: dict[type[nn.Module], Callable[[Any, str, tuple[int, ...]], sim.Layer]] = {
+SYNAPSES: dict[type[nn.Module], Callable[[Any, str, tuple[int, ...], bool], sim.Layer]] = {
     nn.Conv2d: _conv2d,
     BinaryConv2d: _conv2d,
     nn.Linear: _linear,
@@ -257,7 +255,7 @@ ROLES: dict[str, tuple[type[nn.Module], ...]] = {
     "norm": (nn.BatchNorm1d, nn.BatchNorm2d),
     "pool": (nn.AvgPool2d,),
     "global_pool": (nn.AdaptiveAvgPool2d,),
-    "pass": (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d),
+    "unchanged": (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d),
 }
 # qualified class name (so that no framework need be imported) -> row of NEURON_MODELS that a module obeys
 NEURON_RULES: dict[str, Callable[[Any], str]] = {

@@ -32,7 +32,7 @@ class GateConfig:
 
     References
     ----------
-    Liang et al., AAAI-25, arXiv 2502.14344. The axes of E and whether it is detached are not stated there: options here.
+    Liang et al., AAAI-25, arXiv 2502.14344. The axes of E and whether it is detached are not stated: options here.
     """
 
     kind: str = "agmm"

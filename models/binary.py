@@ -50,12 +50,12 @@ class BinaryConv2d(nn.Conv2d):
     There is no per-channel scale: under the batch norm that follows it would change nothing.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, binarise(self.weight), self.bias)
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, binarise(self.weight), self.bias)
 
 
 class BinaryLinear(nn.Linear):
     """`torch.nn.Linear` whose latent `weight` is binarised in every forward pass."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.linear(input, binarise(self.weight), self.bias)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, binarise(self.weight), self.bias)

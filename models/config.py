@@ -79,8 +79,8 @@ class TrainConfig:
         for name in ("width", "threshold"):
             self._check(name, _is_number(getattr(self, name)) and getattr(self, name) > 0, "a positive number")
         self._check("leak", _is_number(self.leak) and 0 <= self.leak < 1, "a number from 0 to below 1")
-        rate_ok = self.learning_rate is None or (_is_number(self.learning_rate) and self.learning_rate > 0)
-        self._check("learning_rate", rate_ok, "a positive number, or None for the tuned one")
+        rate_ok = self.learning_rate is None or (_is_number(self.learning_rate) and 0 < self.learning_rate <= 1000)
+        self._check("learning_rate", rate_ok, "a positive number up to 1000, or None for the tuned one")
         samples_ok = self.train_samples is None or (_is_integer(self.train_samples) and self.train_samples > 1)
         self._check("train_samples", samples_ok, "an integer from 2, or None for all")
         self._check("derived", self.derived in (None, *DERIVED), "None, " + " or ".join(DERIVED))

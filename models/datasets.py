@@ -124,8 +124,8 @@ def nmnist(steps: int, folder: str = "data") -> Dataset:
             source = tonic.datasets.NMNIST(save_to=folder, train=train)
         except (OSError, RuntimeError) as error:  # no network, a refused download, a broken archive
             raise InvalidInput(
-                f"data set 'nmnist': N-MNIST is not in {folder!r} and could not be downloaded ({error}); connect to the "
-                f"internet, or use one of the sets that need no download: digits-events, digits"
+                f"data set 'nmnist': N-MNIST is not in {folder!r} and could not be downloaded ({error}); connect "
+                f"to the internet, or use one of the sets that need no download: digits-events, digits"
             ) from error
         events = (source[index][0] for index in range(len(source)))
         parts.append(
@@ -214,7 +214,7 @@ def split_dataset(
     )
 
 
-def batches(split: Split, size: int, order: Sequence[int] | None = None) -> Any:
+def batches(split: Split, size: int, order: Sequence[int] | NDArray[np.integer] | None = None) -> Any:
     """Yield ``(inputs (steps, batch, *input_shape), labels (batch,))`` in NumPy, ``size`` samples at a time."""
     indices = np.arange(len(split)) if order is None else np.asarray(order)
     for start in range(0, len(indices), size):

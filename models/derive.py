@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..sim.errors import InvalidInput
+from .agmm import Gate
 from .config import DERIVED
 from .datasets import Dataset, Split, batches, load_dataset
 from .evaluate import as_input, evaluate, reproducible, validation_rows
@@ -27,8 +28,9 @@ def derive(run: Run, kind: str, *, runs: str | Path | None = None, data: Dataset
     run : Run
         'int8' needs a full-precision network, 'frozen' one with an AGMM gate.
     kind : {'int8', 'frozen'}
-        'int8': the weights of all layers become symmetric 8-bit integers per output channel; batch norm and the
-        classifier's scale stay float. 'frozen': every gate becomes its mean over the training samples and the steps, one
+        'int8': the weights of all layers become symmetric 8-bit integers per output channel; batch norm and
+        the classifier's scale stay float.
+        'frozen': every gate becomes its mean over the training samples and the steps, one
         constant per channel (or one per layer), folded into batch norm.
     runs : path, optional
         Where the new folder goes; beside ``run`` unless given.
@@ -78,14 +80,14 @@ def gate_means(model: SpikingNetwork, split: Split) -> dict[str, Tensor]:
     """Mean gain of every AGMM gate over samples and steps: by block, shape (channels,) or (1,)."""
     totals: dict[str, Tensor] = {}
 
-    def watch(name: str, gate: nn.Module) -> torch.utils.hooks.RemovableHandle:
+    def watch(name: str, gate: Gate) -> torch.utils.hooks.RemovableHandle:
         def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            gain = module.gain(inputs[0])  # (steps, batch, channels or 1, 1, 1)
+            gain = gate.gain(inputs[0])  # (steps, batch, channels or 1, 1, 1)
             totals[name] = totals.get(name, 0.0) + gain.double().mean(0).sum(0).flatten()
 
         return gate.register_forward_hook(add)
 
-    hooks = [watch(name, block.gate) for name, block in model.blocks.items() if block.gate is not None]
+    hooks = [watch(name, gate) for name, gate in model.gates.items()]
     try:
         with reproducible(), torch.inference_mode():
             model.eval()

@@ -24,7 +24,7 @@ _WARM_UP = 0.1  # part of all optimiser steps during which the learning rate ris
 
 
 def fit(config: TrainConfig, data: Dataset) -> tuple[SpikingNetwork, Iterator[list[LogRow]]]:
-    """A freshly initialised network, and an iterator that trains it: one list of log rows per epoch, the first empty."""
+    """A freshly initialised network, and an iterator that trains it: a list of log rows per epoch, the first empty."""
     with reproducible(config.seed):
         model = SpikingNetwork(network_config(config, data))
     return model, _epochs(model, config, data)
@@ -42,41 +42,42 @@ def _epochs(model: SpikingNetwork, config: TrainConfig, data: Dataset) -> Iterat
     monitor = WeightMonitor(weights, model.binarised)
     order = np.random.default_rng(config.seed)
     for epoch in range(1, config.epochs + 1):
-        started, loss_sum, correct = time.perf_counter(), 0.0, 0
-        rate = schedule.get_last_lr()[0]
+        started, rate = time.perf_counter(), float(schedule.get_last_lr()[0])
         chosen = order.permutation(len(part))[: steps_per_epoch * size]
+        loss_sum, correct = 0.0, 0
         with reproducible(config.seed):
             model.train()
             for inputs, labels in batches(part, size, chosen):
                 loss, hits = _step(model, optimiser, inputs, labels)
                 if not math.isfinite(loss):
-                    _refuse_divergence(model, config, epoch, loss)
+                    raise _divergence(model, config, epoch)
                 monitor.after_step()
                 schedule.step()
                 loss_sum, correct = loss_sum + loss, correct + hits
+            if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
+                raise _divergence(model, config, epoch)  # a potential of NaN fires no spike: the loss need not show it
             validation = evaluate(model, data.validation)
-        count = len(chosen)
-        rows = [
+        yield [
             LogRow(epoch, "", "train_loss", loss_sum / steps_per_epoch),
-            LogRow(epoch, "", "train_accuracy", correct / count),
-        ]
-        rows += [
+            LogRow(epoch, "", "train_accuracy", correct / len(chosen)),
             LogRow(epoch, "", "learning_rate", rate),
             *validation_rows(epoch, validation),
             *_weight_rows(epoch, monitor),
+            LogRow(epoch, "", "seconds", time.perf_counter() - started),
         ]
-        yield [*rows, LogRow(epoch, "", "seconds", time.perf_counter() - started)]
 
 
 def _step(
-    model: SpikingNetwork, optimiser: torch.optim.Optimizer, inputs: NDArray[Any], labels: NDArray[Any]
+    model: SpikingNetwork, optimiser: torch.optim.Optimizer, inputs: NDArray[Any], labels: NDArray[np.int64]
 ) -> tuple[float, int]:
-    optimiser.zero_grad()
+    """One optimiser step, unless the loss is not finite; loss and number of hits."""
     logits, target = model(as_input(inputs, model.config.steps)), torch.from_numpy(labels)
     loss = functional.cross_entropy(logits, target)
-    loss.backward()
-    optimiser.step()
-    return float(loss.detach()), int((logits.detach().argmax(1) == target).sum())
+    if math.isfinite(loss.item()):
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return loss.item(), int((logits.detach().argmax(1) == target).sum())
 
 
 def network_config(config: TrainConfig, data: Dataset) -> NetworkConfig:
@@ -107,15 +108,17 @@ def _schedule(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
     return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
 
 
-def _refuse_divergence(model: SpikingNetwork, config: TrainConfig, epoch: int, loss: float) -> None:
-    broken = [name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())]
-    broken = broken or [
-        n for n, p in model.named_parameters() if p.grad is not None and not bool(torch.isfinite(p.grad).all())
+def _divergence(model: SpikingNetwork, config: TrainConfig, epoch: int) -> InvalidInput:
+    parts = {**dict(model.blocks.items()), "classifier": model.classifier}
+    broken = [
+        name
+        for name, module in parts.items()
+        if not all(bool(torch.isfinite(value).all()) for value in module.parameters())
     ]
-    where = f"first in {broken[0].removeprefix('blocks.')!r}" if broken else "the parameters are still finite"
-    raise InvalidInput(
-        f"training of {config.variant}, seed {config.seed}: the loss became {loss} in epoch {epoch} ({where}); "
-        f"lower learning_rate (now {config.learning_rate:g}); nothing was written"
+    where = f"the weights of layer {broken[0]!r}" if broken else "the loss, with all weights still finite,"
+    return InvalidInput(
+        f"training of {config.variant}, seed {config.seed}: {where} became infinite or not a number in epoch {epoch}; "
+        f"lower learning_rate (now {config.learning_rate:g}) or check the data; nothing was written"
     )
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def quantise(weight: Tensor, bits: int = 8) -> tuple[Tensor, Tensor]:
-    """Symmetric integers per output channel, ``weight ~ integer * scale``, the largest magnitude at the end of the range.
+    """Symmetric integers per output channel: ``weight ~ integer * scale``, the largest magnitude ends the range.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class IntegerConv2d(_Integer):
         self.out_channels, self.kernel_size, self.padding = out_channels, (kernel_size,) * 2, (padding,) * 2
         self._hold(out_channels, in_channels, kernel_size, kernel_size)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.conv2d(input, self.weight.to(input.dtype), padding=self.padding) * self.scale.view(-1, 1, 1)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight.to(x.dtype), padding=self.padding) * self.scale.view(-1, 1, 1)
 
 
 class IntegerPooledLinear(_Integer):
@@ -70,5 +70,5 @@ class IntegerPooledLinear(_Integer):
         self._hold(out_features, in_features)
         self.register_buffer("bias", torch.zeros(out_features))
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.linear(input.mean(dim=(2, 3)), self.weight.to(input.dtype)) * self.scale + self.bias
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x.mean(dim=(2, 3)), self.weight.to(x.dtype)) * self.scale + self.bias

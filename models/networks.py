@@ -47,8 +47,8 @@ class NetworkConfig:
     held_input : bool
         Every step sees the same input.
     weight_bits : {1, 8, 32}
-        1: binary between the first convolution and the classifier, which stay float; 8: every layer integer, made from a
-        trained float network and not trainable; 32: float.
+        1: binary between the first convolution and the classifier, which stay float; 8: every layer integer, made
+        from a trained float network and not trainable; 32: float.
     gate : GateConfig or None
         The gate in front of every spiking population.
     width : float
@@ -114,17 +114,18 @@ class Neurons(nn.Module):
 class PooledLinear(nn.Linear):
     """Classifier on the spatial mean of spike maps: ``(n, channels, height, width)`` to ``(n, classes)``."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.linear(input.mean(dim=(2, 3)), self.weight, self.bias)
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x.mean(dim=(2, 3)), self.weight, self.bias)
 
 
 class Block(nn.Module):
     """Convolution, batch norm, average pooling of the current, gate, neurons."""
 
-    def __init__(self, conv: nn.Module, channels: int, pool: int, config: NetworkConfig) -> None:
+    def __init__(self, conv: nn.Conv2d | IntegerConv2d, channels: int, pool: int, config: NetworkConfig) -> None:
         super().__init__()
         self.conv = conv
         self.norm = nn.BatchNorm2d(channels)
+        self.pool_size = pool
         self.pool = nn.AvgPool2d(pool) if pool > 1 else None
         self.gate = None if config.gate is None else Gate(config.gate, config.steps)
         self.neurons = Neurons(config.threshold, config.leak)
@@ -151,21 +152,31 @@ class SpikingNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.blocks = nn.ModuleDict()
+        blocks: dict[str, Block] = {}
         channels = config.input_shape[0]
         for index, (out, pool) in enumerate(NETWORKS[config.network], start=1):
             out = max(1, round(out * config.width))
             kind = {1: BinaryConv2d if index > 1 else nn.Conv2d, 8: IntegerConv2d, 32: nn.Conv2d}[config.weight_bits]
             conv = kind(channels, out, kernel_size=3, padding=1, bias=False)
-            self.blocks[f"conv{index}"] = Block(conv, out, pool, config)
+            blocks[f"conv{index}"] = Block(conv, out, pool, config)
             channels = out
+        self.blocks = nn.ModuleDict(blocks)
         self.classifier = (IntegerPooledLinear if config.weight_bits == 8 else PooledLinear)(channels, config.classes)
-        self.to(memory_format=torch.channels_last)
+
+    def _blocks(self) -> Iterator[tuple[str, Block]]:
+        for name, block in self.blocks.items():
+            assert isinstance(block, Block)
+            yield name, block
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """The gate of every block that has one, by block."""
+        return {name: block.gate for name, block in self._blocks() if block.gate is not None}
 
     @property
     def synapses(self) -> dict[str, nn.Module]:
         """The layers with weights by name, in order; each sees what the previous population emits."""
-        return {**{name: block.conv for name, block in self.blocks.items()}, "classifier": self.classifier}
+        return {**{name: block.conv for name, block in self._blocks()}, "classifier": self.classifier}
 
     @property
     def binarised(self) -> tuple[str, ...]:
@@ -176,7 +187,7 @@ class SpikingNetwork(nn.Module):
         """Yield each population's name and its spikes (steps, batch, *shape), and last ``"classifier"`` and logits."""
         steps = len(x)
         x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        for name, block in self.blocks.items():
+        for name, block in self._blocks():
             x = block(x, steps)
             yield name, x.view(steps, -1, *x.shape[1:])
         logits = self.classifier(x)
@@ -184,15 +195,14 @@ class SpikingNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes), the mean over steps; ``x`` is (steps, batch, *input_shape)."""
-        for _, last in self.populations(x):
-            pass
-        return last.mean(0)
+        *_, (_, logits) = self.populations(x)
+        return logits.mean(0)
 
     def workload(self) -> sim.Workload:
         """This network as data for counting and simulation, zero weights included."""
         layers: list[sim.Layer] = []
         shape, source, kind = self.config.input_shape, sim.INPUT, self.config.input_kind
-        for name, block in self.blocks.items():
+        for name, block in self._blocks():
             layers.append(_conv_layer(name, block, shape, source, kind))
             shape, source, kind = layers[-1].neuron_shape, name, "spike"
         integer = self.config.weight_bits == 8
@@ -229,13 +239,13 @@ def _conv_layer(name: str, block: Block, shape: tuple[int, ...], source: str, ki
         name=name,
         in_shape=shape,
         out_channels=conv.out_channels,
-        kernel_size=conv.kernel_size,
-        padding=conv.padding,
+        kernel_size=3,
+        padding=1,
         input_kind=kind,
         weight_kind=weight_kind,
         nonzero=_nonzero(conv),
         source=source,
-        pool=None if block.pool is None else sim.AveragePool(kernel_size=(block.pool.kernel_size,) * 2),
+        pool=None if block.pool is None else sim.AveragePool(kernel_size=(block.pool_size, block.pool_size)),
         bias=True,
         # a data-dependent gain stands between batch norm and the threshold: only float weights can take the scale up
         scale="explicit" if live and weight_kind != "float" else "folded",

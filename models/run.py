@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..sim.errors import InvalidInput
+from ..sim.files import replacing
 from .agmm import GateConfig
 from .config import FORMAT_VERSION, TrainConfig, config_from_dict, config_to_dict
 from .networks import NetworkConfig, SpikingNetwork
@@ -121,7 +120,9 @@ def check_writable(runs: str | Path) -> None:
         with tempfile.TemporaryFile(dir=runs):
             pass
     except OSError as error:
-        raise _cannot_write(runs, error) from error
+        raise InvalidInput(
+            f"{runs}: cannot be written ({error.strerror or error}); choose another folder for runs"
+        ) from error
 
 
 def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], runs: str | Path) -> Run:
@@ -141,19 +142,9 @@ def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], run
         If the folder cannot be written, for example because the disk is full.
     """
     final = Path(runs) / config.hash
-    check_writable(runs)
-    partial = Path(tempfile.mkdtemp(prefix=f".partial-{config.hash}-", dir=runs))
-    try:
+    with replacing(final) as partial:
+        partial.mkdir()
         _write(partial, config, model, log)
-        try:
-            os.rename(partial, final)
-        except OSError:
-            if not final.is_dir():  # else another process finished the same run first, and that one stands
-                raise
-    except OSError as error:
-        raise _cannot_write(final, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Run.open(final)
 
 
@@ -214,8 +205,3 @@ def _network_from_dict(data: dict[str, Any]) -> NetworkConfig:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _cannot_write(where: str | Path, error: OSError) -> InvalidInput:
-    reason = error.strerror or str(error)
-    return InvalidInput(f"{where}: cannot be written ({reason}); free some space, or choose another folder for runs")

@@ -8,8 +8,11 @@ import queue
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..sim.errors import InvalidInput
 from .config import TrainConfig
@@ -126,31 +129,36 @@ def train_many(
         if find_run(config, runs) is None:
             jobs.setdefault(dataclasses.replace(config, derived=None), []).append(config)
     check_writable(runs)
-    data = {key: load_dataset(*key) for key in sorted({(job.dataset, job.steps) for job in jobs})}
-    if workers == 1 or len(jobs) <= 1:
-        for job, wanted in jobs.items():
-            for config in wanted:
-                train(config, runs=runs, progress=progress, data=data[job.dataset, job.steps])
-    else:
-        _train_in_pool(list(jobs.values()), str(runs), min(workers, len(jobs)), progress, data)
-    return [train(config, runs=runs) for config in resolved]
+    if workers > 1 and len(jobs) > 1:
+        try:
+            _train_in_pool(jobs, str(runs), min(workers, len(jobs)), progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"training was stopped; nothing of the unfinished trainings was written, finished runs in "
+                f"{str(runs)!r} are whole and will be reused"
+            ) from None
+        except BrokenProcessPool as error:
+            raise InvalidInput(
+                "train_many: a worker process died: too little memory, or the calling script lacks its "
+                "`if __name__ == '__main__':`; use workers=1"
+            ) from error
+    return [train(config, runs=runs, progress=progress) for config in resolved]
 
 
 def _train_in_pool(
-    jobs: list[list[TrainConfig]],
-    runs: str,
-    workers: int,
-    progress: Progress | None,
-    data: dict[tuple[str, int], Dataset],
+    jobs: dict[TrainConfig, list[TrainConfig]], runs: str, workers: int, progress: Progress | None
 ) -> None:
     context = multiprocessing.get_context(
         "spawn"
     )  # fork is unsafe once torch has threads, and is not on every platform
     reports, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(reports, stop, data)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(reports, stop)) as pool:
         try:
-            futures: list[Future[None]] = [pool.submit(_work, job, runs) for job in jobs]
-            pending = set(futures)
+            for _ in range(workers):  # the workers import torch while this process makes the data
+                pool.submit(_warm_up)
+            data = {key: load_dataset(*key) for key in sorted({(job.dataset, job.steps) for job in jobs})}
+            futures = [pool.submit(_work, wanted, runs, data[job.dataset, job.steps]) for job, wanted in jobs.items()]
+            pending: set[Future[None]] = set(futures)
             while pending:
                 _, pending = wait(pending, timeout=_POLL_S)
                 _forward(reports, progress)
@@ -176,16 +184,21 @@ def _forward(reports: Any, progress: Progress | None) -> None:
 _worker: dict[str, Any] = {}  # of a worker process: what its initialiser was given
 
 
-def _start(reports: Any, stop: Any, data: dict[tuple[str, int], Dataset]) -> None:
+def _start(reports: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    _worker.update(reports=reports, stop=stop, data=data)
+    torch.set_num_threads(1)
+    _worker.update(reports=reports, stop=stop)
 
 
-def _work(wanted: list[TrainConfig], runs: str) -> None:
+def _warm_up() -> None:
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # torch imports its compiler when it first makes one
+
+
+def _work(wanted: list[TrainConfig], runs: str, data: Dataset) -> None:
     def report(label: str, done: int, total: int) -> None:
         if _worker["stop"].is_set():
             raise KeyboardInterrupt
         _worker["reports"].put((label, done, total))
 
     for config in wanted:
-        train(config, runs=runs, progress=report, data=_worker["data"][config.dataset, config.steps])
+        train(config, runs=runs, progress=report, data=data)

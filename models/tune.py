@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..sim.errors import InvalidInput
+from ..sim.files import replacing
 from .config import VARIANTS, TrainConfig, read_rates, variant_config
-from .train import Progress, train_many
 from .run import Run
+from .train import Progress, train_many
 
-GRID = (0.0025, 0.005, 0.01, 0.02)
+GRID = (0.005, 0.01, 0.02, 0.04, 0.08)
 SEEDS = (100, 101)  # not those of any reported training
 RULE = (
     "highest validation accuracy after the last epoch, mean over the tuning seeds; ties by the lower mean validation "
@@ -102,10 +103,8 @@ def write_rates(tunings: Sequence[Tuning], path: str | Path) -> None:
     content |= {"rule": RULE}
     text = "# Learning rates by data set and variant, chosen on validation data by spikejoule.models.tune.\n"
     text += yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None)
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written ({error.strerror}); choose another file") from error
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _row(run: Run) -> dict[str, Any]:

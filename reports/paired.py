@@ -85,7 +85,7 @@ def paired_differences(
 
 
 def default_pairs(comparison: Comparison) -> list[tuple[str, str]]:
-    """Every two variants with binary weights, later against earlier; without two such, every variant against the baseline."""
+    """Every two variants with binary weights, later against earlier; with fewer than two, each against the baseline."""
     binary = [
         name
         for name, estimates in comparison.estimates.items()

@@ -31,7 +31,7 @@ def ratio_bounds(counts_a: ArrayLike, counts_b: ArrayLike, low: ArrayLike, high:
     Raises
     ------
     InvalidInput
-        Shapes that differ, negative or not finite numbers, ``low > high``, or a divisor that costs nothing at any price.
+        Shapes that differ, negative or not finite numbers, ``low > high``, or a divisor that never costs anything.
 
     References
     ----------
@@ -44,13 +44,17 @@ def ratio_bounds(counts_a: ArrayLike, counts_b: ArrayLike, low: ArrayLike, high:
     """
     a, b, least, most = (np.asarray(values, np.float64) for values in (counts_a, counts_b, low, high))
     if not a.shape == b.shape == least.shape == most.shape or a.ndim != 1:
-        raise InvalidInput(f"ratio bounds: shapes {a.shape}, {b.shape}, {least.shape}, {most.shape}; all must be (actions,)")
+        raise InvalidInput(
+            f"ratio bounds: shapes {a.shape}, {b.shape}, {least.shape}, {most.shape}; all must be (actions,)"
+        )
     if not all(np.isfinite(values).all() and (values >= 0).all() for values in (a, b, least, most)):
         raise InvalidInput("ratio bounds: counts and prices must be finite and not negative")
     if (least > most).any():
         raise InvalidInput("ratio bounds: a low price is above its high price; swap them")
     if b @ most == 0:
-        raise InvalidInput("ratio bounds: the divisor costs nothing at any price, so there is no ratio; price its actions")
+        raise InvalidInput(
+            "ratio bounds: the divisor costs nothing at any price, so there is no ratio; price its actions"
+        )
     largest = _largest(a, b, least, most)
     # the smallest a / b is one over the largest b / a
     smallest = 0.0 if a @ most == 0 else 1 / _largest(b, a, least, most)

@@ -45,7 +45,9 @@ class Connections:
     nonzero: NDArray[np.uint8] | None
 
 
-def join_axes(tables: Sequence[NDArray[np.int64]], out_sizes: Sequence[int]) -> tuple[NDArray[np.int64], ...]:
+def join_axes(
+    tables: Sequence[NDArray[np.int64]], out_sizes: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """``starts, outs, taps`` over flattened positions from one table per axis.
 
     Parameters

@@ -12,7 +12,7 @@ WORD_BITS = 64
 
 @dataclass(frozen=True)
 class MaskedSum:
-    """An integer map over the inputs, ``base + sum(coefficients[k] * masks[k])``; masks are packed as a trace's rows."""
+    """An integer map over the inputs, ``base + sum(coefficients[k] * masks[k])``; masks packed as a trace's rows."""
 
     base: int
     coefficients: NDArray[np.int64]

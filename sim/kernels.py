@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -17,7 +16,7 @@ TILE = 1024  # words: 8 KiB of a row and as much of three masks stay in a 32 KiB
 
 
 @intrinsic
-def popcount(typing_context: Any, word: Any) -> Any:
+def _popcount(typing_context: Any, word: Any) -> Any:
     """Set bits of a uint64, by LLVM's own operation (which vectorises)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -27,13 +26,17 @@ def popcount(typing_context: Any, word: Any) -> Any:
 
 
 @intrinsic
-def lowest_bit(typing_context: Any, word: Any) -> Any:
+def _lowest_bit(typing_context: Any, word: Any) -> Any:
     """Index of the lowest set bit of a uint64 that is not zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.int64(types.uint64), generate
+
+
+popcount: Any = _popcount  # called with the word alone: the compiler supplies the typing context
+lowest_bit: Any = _lowest_bit
 
 
 @njit(cache=True, nogil=True)
@@ -72,7 +75,7 @@ def masked_popcounts(words: Any, masks: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits(words: Any) -> int:
+def _set_bits(words: Any) -> Any:
     total = np.uint64(0)
     for index in range(words.size):
         total += popcount(words[index])
@@ -80,7 +83,7 @@ def _set_bits(words: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_under(words: Any, mask: Any) -> int:
+def _set_bits_under(words: Any, mask: Any) -> Any:
     total = np.uint64(0)
     for index in range(words.size):
         total += popcount(words[index] & mask[index])
@@ -88,7 +91,7 @@ def _set_bits_under(words: Any, mask: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_under_two(words: Any, first: Any, second: Any) -> tuple[int, int]:
+def _set_bits_under_two(words: Any, first: Any, second: Any) -> Any:
     one, two = np.uint64(0), np.uint64(0)
     for index in range(words.size):
         word = words[index]
@@ -98,7 +101,7 @@ def _set_bits_under_two(words: Any, first: Any, second: Any) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_and_two(words: Any, first: Any, second: Any) -> tuple[int, int, int]:
+def _set_bits_and_two(words: Any, first: Any, second: Any) -> Any:
     every, one, two = np.uint64(0), np.uint64(0), np.uint64(0)
     for index in range(words.size):
         word = words[index]

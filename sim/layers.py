@@ -150,7 +150,7 @@ class Layer:
         value = getattr(self, name)
         self._check(name, value, value in allowed, "one of " + ", ".join(map(str, allowed)))
 
-    # What every kind offers -----------------------------------------------------------------------------------------
+    # What every kind offers
     @property
     def out_shape(self) -> tuple[int, ...]:
         """Shape of the current it produces, before pooling."""
@@ -188,7 +188,7 @@ class Layer:
         """Operations (steps, samples) from the packed signals, of kinds where they are not input x fan-out."""
         raise NotImplementedError(f"{type(self).__name__} counts by fan-out")
 
-    # Derived from them ----------------------------------------------------------------------------------------------
+    # Derived from them
     @property
     def _view(self) -> tuple[int, ...]:
         """The input shape as channels and the axes it is connected along."""
@@ -255,12 +255,13 @@ class Layer:
     @cached_property
     def connections(self) -> Connections:
         """Its edges to the current it produces, as arrays."""
-        mask = self.nonzero_taps
+        mask, weights = self.nonzero_taps, None
         if mask is not None:
-            mask = np.ascontiguousarray(mask.reshape(self._view[0], -1, self.run_length)).view(np.uint8)
+            weights = np.ascontiguousarray(mask.reshape(self._view[0], -1, self.run_length)).view(np.uint8)
         sizes = self._out_axes
         positions = math.prod(self._view[1:]), math.prod(sizes)
-        return Connections(*self.channel_groups, *positions, *join_axes(self._axes, sizes), mask)
+        starts, outs, taps = join_axes(self._axes, sizes)
+        return Connections(*self.channel_groups, *positions, starts, outs, taps, weights)
 
     @cached_property
     def neuron_connections(self) -> Connections:
@@ -337,7 +338,7 @@ class Layer:
             return "accumulate"
         return self.operation
 
-    # Windows along axes, for the kinds that have them ---------------------------------------------------------------
+    # Windows along axes, for the kinds that have them
     def _spread(self, name: str, low: int) -> tuple[int, ...]:
         """Write a field given as one integer, or one per axis, back as one per axis."""
         value, dims = getattr(self, name), len(self.in_shape) - 1
@@ -381,7 +382,7 @@ class Layer:
 
 
 def is_count(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def is_shape(value: object) -> bool:

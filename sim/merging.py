@@ -45,7 +45,7 @@ class Merge(PassingLayer):
     @property
     def channel_groups(self) -> tuple[int, int, int]:
         raise InvalidInput(
-            f"layer {self.name!r}: a {type(self).__name__} reads several signals and has no single fan-out"
+            f"layer {self.name!r}: {type(self).__name__} reads several signals and has no single fan-out"
         )
 
 

@@ -68,7 +68,7 @@ def _plain(values: NDArray) -> NDArray:
 
 
 @njit(cache=True, nogil=True)
-def pack_verified(values: Any, kind: int, words: Any) -> int:
+def pack_verified(values: Any, kind: int, words: Any) -> Any:
     """Write the non-zero bits of ``values`` (rows, n) into ``words`` (rows, ceil(n / 64)).
 
     Returns the flat index of the first value that contradicts the kind (a code of `KIND_CODES`), or -1.
@@ -100,7 +100,7 @@ def pack_verified(values: Any, kind: int, words: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _contradictions(block: Any, kind: int) -> int:
+def _contradictions(block: Any, kind: int) -> Any:
     """How many values of a block are not of the kind; one loop per kind, so that each vectorises."""
     wrong = 0
     if kind == 0:

@@ -62,12 +62,13 @@ class PoolingLayer(PassingLayer):
     def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
         from .kernels import window_comparisons  # numba: only the counter needs it
 
-        edges, rows = self.connections, words[0].reshape(-1, words[0].shape[-1])
+        steps, samples, size = words[0].shape
+        edges, rows = self.connections, np.ascontiguousarray(words[0]).reshape(steps * samples, size)
         # how many comparisons a window can need at most: its size - 1; from 0 on the zeros are no candidates
         signed = self.input_kind not in COUNTED_KINDS
         result = np.empty(len(rows), np.int64)
         window_comparisons(rows, edges.in_channels, edges.starts, edges.outs, self._window_sizes, signed, result)
-        return result.reshape(words[0].shape[:-1])
+        return result.reshape(steps, samples)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,8 @@ def encode_chunk(words: NDArray[Any]) -> bytes:
     """One whole chunk as a zstd frame."""
     from numcodecs.zstd import Zstd
 
-    return bytes(Zstd(level=ZSTD_LEVEL).encode(np.ascontiguousarray(words)))
+    encoded: bytes = Zstd(level=ZSTD_LEVEL).encode(np.ascontiguousarray(words))
+    return encoded
 
 
 def join_shard(chunks: Mapping[int, bytes], slots: int) -> bytes:

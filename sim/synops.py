@@ -6,8 +6,10 @@ is written once as a constant plus a few weighted bit masks; an operation count 
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from .layers import Layer
 from .packing import pack_values
 
 Words = NDArray[np.uint64]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ def count_layer(layer: Layer, *inputs: NDArray, graded: str = "value") -> Synapt
     >>> count_layer(layer, spikes).all_weights
     array([[26]])
     """
-    layer.operation_with(graded)  # refuses an unknown choice
     words = pack_input(layer, *inputs)
+    layer.operation_with(graded)  # refuses an unknown choice
     if graded == "events" and layer.input_kind == "graded" and not layer.counts_itself:
         return count_planes(layer, _bit_planes(layer, np.asarray(inputs[0])))
     return count_packed(layer, *words)
@@ -99,12 +102,16 @@ def count_packed(layer: Layer, *words: Words, threads: int = 1) -> SynapticCount
         return SynapticCounts(pairs, pairs.copy(), events, layer.dense)
     every, nonzero = layer.fan_out_masks
     (all_weights, nonzero_weights), events = sum_maps(words[0], (every, nonzero), threads)
-    parts = (delayed(part, layer.delay) for part in (nonzero_weights, all_weights, events))
-    return SynapticCounts(*parts, layer.dense)
+    return SynapticCounts(
+        delayed(nonzero_weights, layer.delay),
+        delayed(all_weights, layer.delay),
+        delayed(events, layer.delay),
+        layer.dense,
+    )
 
 
 def count_planes(layer: Layer, planes: Words) -> SynapticCounts:
-    """Count graded input as n unit events a value, from its bit planes (planes, steps, samples, words), lowest first."""
+    """Count graded input as n unit events a value, from its bit planes (planes, steps, samples, words)."""
     if planes.ndim != 4:
         raise InvalidInput(
             f"layer {layer.name!r}: bit planes are {planes.shape}; they must be (planes, steps, samples, words)"
@@ -114,7 +121,7 @@ def count_planes(layer: Layer, planes: Words) -> SynapticCounts:
     for plane, words in enumerate(planes):
         counts = count_packed(layer, words)
         totals += np.stack([counts.nonzero_weights, counts.all_weights, counts.events]) << plane
-    return SynapticCounts(*totals, layer.dense)
+    return SynapticCounts(totals[0], totals[1], totals[2], layer.dense)
 
 
 def pack_input(layer: Layer, *inputs: NDArray) -> tuple[Words, ...]:
@@ -144,7 +151,7 @@ def sum_maps(
         masked_popcounts(rows, masks, bits)
     else:
         edges = np.linspace(0, len(rows), threads + 1).astype(int)
-        slices = [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        slices = [slice(first, last) for first, last in itertools.pairwise(edges)]
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda part: masked_popcounts(rows[part], masks, bits[part]), slices))
     sums, first = {}, 1
@@ -155,7 +162,7 @@ def sum_maps(
     return [sums[id(part)].copy() for part in maps], bits[:, 0].reshape(steps, samples)
 
 
-def delayed(counts: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
+def delayed(counts: NDArray[Number], delay: int) -> NDArray[Number]:
     """Counts by step, moved to the step in which the events arrive."""
     if delay == 0:
         return counts
@@ -198,7 +205,7 @@ def _checked_words(layer: Layer, words: tuple[Words, ...]) -> tuple[Words, ...]:
             packed.dtype != np.uint64
             or packed.ndim != 3
             or packed.shape[2] != size
-            or packed.shape != words[0].shape[:2] + (size,)
+            or packed.shape != (*words[0].shape[:2], size)
         ):
             raise InvalidInput(
                 f"layer {layer.name!r}: packed input {signal!r} is {packed.dtype} {packed.shape}; it must be uint64 "

@@ -56,7 +56,7 @@ def turn_spikes(layer: Layer, words: NDArray[np.uint64]) -> TurnedSpikes:
     starts = np.flatnonzero(np.diff(pairs, axis=1, prepend=-1).any(axis=0))
     ranks = np.empty(layer.inputs, np.int64)
     ranks[order] = np.arange(layer.inputs)
-    rows = np.ascontiguousarray(words).reshape(-1, words.shape[-1])
+    rows = np.ascontiguousarray(words).reshape(words.shape[0] * words.shape[1], words.shape[2])
     turned = np.empty((layer.inputs, words_per_row(len(rows))), np.uint64)
     transpose_bits(rows, ranks, turned)
     bounds = np.append(starts, layer.inputs).astype(np.int64) * turned.shape[1]
@@ -67,7 +67,12 @@ def count_totals(spikes: TurnedSpikes) -> Totals:
     """Total operations of the layer that the spikes were turned round for."""
     bits = np.empty(len(spikes.bounds) - 1, np.int64)
     segment_popcounts(spikes.words, spikes.bounds, bits)
-    # Python integers: a sum over a whole data set may exceed what a step and sample may not
-    nonzero = sum(int(count) * int(fan_out) for count, fan_out in zip(bits, spikes.nonzero_weights, strict=True))
-    every = sum(int(count) * int(fan_out) for count, fan_out in zip(bits, spikes.all_weights, strict=True))
-    return Totals(nonzero, every, int(bits.sum()))
+    events = int(bits.sum())
+    return Totals(_dot(bits, spikes.nonzero_weights), _dot(bits, spikes.all_weights), events)
+
+
+def _dot(bits: NDArray[np.int64], fan_outs: NDArray[np.int64]) -> int:
+    """Exact sum of products; a sum over a whole data set may leave an int64 where one step and sample cannot."""
+    if int(bits.sum()) * int(fan_outs.max(initial=0)) < 2**63:
+        return int(bits @ fan_outs)
+    return sum(int(count) * int(fan_out) for count, fan_out in zip(bits, fan_outs, strict=True))

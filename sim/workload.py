@@ -221,7 +221,7 @@ def workload_from_dict(data: Mapping[str, Any], nonzero: Mapping[str, NDArray[np
 
 
 def _layer_from_dict(entry: Mapping[str, Any], mask: NDArray[np.bool_] | None) -> Layer:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     kind = fields.pop("type", None)
     if kind not in LAYER_TYPES:
         raise InvalidInput(f"layer {fields.get('name')!r}: type {kind!r} has no rule; known: {', '.join(LAYER_TYPES)}")

@@ -1,7 +1,8 @@
 """Break-even bands on N_s, the synaptic events per synapse and inference.
 
-* Dampfhoffer et al., IEEE TETCI 7(3), 2023 (doi:10.1109/TETCI.2022.3214509; abstract read): an integrate-and-fire SNN
-  breaks even with an ANN at N_s between 0.15 and 1.38, depending on how well the ANN machine reuses data and skips zeros.
+* Dampfhoffer et al., IEEE TETCI 7(3):731-741, 2023 (doi:10.1109/TETCI.2022.3214509; abstract read): an
+  integrate-and-fire SNN breaks even with an ANN at N_s between 0.15 and 1.38, depending on how well the ANN machine
+  reuses data and skips zeros.
 * Davidson & Furber 2021 (doi:10.3389/fnins.2021.651141; figure second hand): 1.72 spikes per synapse on equal silicon.
 
 Their formulas were not found, so only the bands are applied. Neither was derived for one-bit weights.
@@ -71,8 +72,6 @@ def score_band(counts: OperationCounts, *, band: Band) -> PublishedScore:
     narrow = any(int(x.layer.weight_bits or 0) == 1 for x in layers)
     texts = (
         f"no spikes to count in analog layers, left out: {', '.join(skipped)}" if skipped else "",
-        "derived for multi-bit weights; a one-bit twin does not multiply either, so it breaks even lower"
-        if narrow
-        else "",
+        "derived for multi-bit weights; a one-bit twin does not multiply either" if narrow else "",
     )
     return PublishedScore(None, {}, figures, tuple(text for text in texts if text))

@@ -1,9 +1,9 @@
-"""Formulas that papers apply to chips: the Loihi event formula of a control paper, and TrueNorth's slope and static power.
+"""Formulas that papers apply to chips: a Loihi event formula, and TrueNorth's slope and static power.
 
-The Loihi formula counts one synaptic operation per active neuron, not per synapse, and a transfer per synapse whether or
-not a spike crosses it. It is here to reproduce print ("paper mode"); the event machines among the accelerators do better.
-TrueNorth's 26 pJ per event contain the chip's static power at one operating point, and mispredict the chip's own sweep by
--41 to +256 %; a slope and a static part do not.
+The Loihi formula counts one synaptic operation per active neuron, not per synapse, and a transfer per synapse whether
+or not a spike crosses it. It is here to reproduce print ("paper mode"); the accelerators do better. TrueNorth's 26 pJ
+per event contain the chip's static power at one operating point, and mispredict the chip's own sweep by -41 to +256 %;
+a slope and a static part do not.
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ def loihi_network_pj(
     """
     require("sizes", tuple(sizes), len(sizes) >= 2 and min(sizes) > 0, "at least two positive numbers")
     hidden = sizes[1:-1]
-    single = isinstance(activation_sparsity, int | float)
-    sparsities = [float(activation_sparsity)] * len(hidden) if single else list(activation_sparsity)  # type: ignore[arg-type]
+    if isinstance(activation_sparsity, int | float):
+        sparsities = [float(activation_sparsity)] * len(hidden)
+    else:
+        sparsities = list(activation_sparsity)
     require("activation_sparsity", activation_sparsity, len(sparsities) == len(hidden), f"one or {len(hidden)} numbers")
     total = sizes[-1] * sizes[-2] * p_transfer
     for before, neurons, sparsity in zip(sizes, hidden, sparsities, strict=False):
@@ -91,7 +93,7 @@ def score_loihi(counts: OperationCounts) -> PublishedScore:
     return PublishedScore.total(
         terms,
         {},
-        "one synaptic operation per spike and a transfer per synapse: the paper's count, which measures nothing on the chip",
+        "one synaptic operation per spike and a transfer per synapse: the paper's count, not the chip's",
         "events only: static power x time makes up most of what Loihi draws, and is left out",
     )
 

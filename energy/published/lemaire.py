@@ -1,11 +1,11 @@
-"""Lemaire et al. 2022: operations, addressing and memory accesses of spiking and formal layers (ICONIP, arXiv:2210.13107).
+"""Lemaire et al. 2022: operations, addressing and memory accesses of spiking and formal layers (arXiv:2210.13107).
 
 Followed are the paper's equations as restated, with their numbers, by two independent re-implementations
 (qualia-plugin-snn 2.6.0 of the authors' group, and SpikingJelly's operation counter); the paper itself was not read.
 Four choices where printed equations and code differ:
 
-* eq. 2.4 is taken as corrected by the authors' group, ``theta N_out + T N_out + theta_out``; as printed it is N_in times
-  too large and lacks the reset;
+* eq. 2.4 is taken as corrected by the authors' group, ``theta N_out + T N_out + theta_out``; as printed it is N_in
+  times too large and lacks the reset;
 * bias and potentials are accessed at every step (x T), as the code does, not once as printed;
 * eq. 16.3 and 17.2 are followed as written (with C_out, and with theta), where one of the codes drops a factor;
 * inputs that are no spikes take the formal path.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from ...sim.operations import OperationCounts
 from .memory import SRAM_RULES
 from .scores import PublishedScore
-from .shapes import ConvShape, LayerActivity, LinearShape, Shape, activities, require
+from .shapes import ConvShape, LayerActivity, Shape, activities, require
 
 E_ADD_PJ = 0.1  # int32, 45 nm, Horowitz 2014
 E_MUL_PJ = 3.1
@@ -103,6 +103,7 @@ def lemaire_snn(
 
     Examples
     --------
+    >>> from spikejoule.energy.published import LinearShape
     >>> lemaire_snn(LinearShape(inputs=8, outputs=3), steps=2, spikes_in=4, spikes_out=0, leak=False).acc_ops
     18
     """
@@ -213,9 +214,7 @@ def score_lemaire(counts: OperationCounts, *, rule: str) -> PublishedScore:
         terms,
         {"memory_share": 1 - (terms["operations"] + terms["addressing"]) / (sum(terms.values()) or 1)},
         f"formal path at every step for inputs that are no spikes: {', '.join(formal)}" if formal else "",
-        "weights below 32 bits only shrink their memory (and pack, by packed8k); additions stay int32"
-        if narrow
-        else "",
+        "narrow weights only shrink their memory (and pack, by packed8k); additions stay int32" if narrow else "",
         "accesses of strided convolutions are counted without their stride, as the equations do" if strided else "",
     )
 

@@ -1,7 +1,8 @@
-"""Prices of memory accesses and conversions of prices between widths and nodes, as the literature's models have them."""
+"""Prices of memory accesses and conversions of prices between widths and nodes, as others' models have them."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ INTERPOLATIONS = ("saturation", "linear", "quadratic")
 def sram_linear_pj(capacity_bits: float) -> float:
     """Energy of one access by the ICONIP rule: ``1.09e-5 bits + 13.2`` pJ, whatever the width of the datum.
 
-    A regression over 8 KiB, 32 KiB and 1 MiB (Lemaire et al. 2022 as restated in qualia-plugin-snn 2.6.0). Even an empty
-    memory costs 13.2 pJ.
+    A regression over 8 KiB, 32 KiB and 1 MiB (Lemaire et al. 2022 as restated in qualia-plugin-snn 2.6.0). Even an
+    empty memory costs 13.2 pJ.
     """
     require("capacity_bits", capacity_bits, capacity_bits >= 0, "not negative")
     return 1.09e-5 * capacity_bits + 13.2
@@ -34,7 +35,7 @@ def sram_piecewise_pj(capacity_bytes: float) -> float:
     [5.0, 15.0, 100.0]
     """
     require("capacity_bytes", capacity_bytes, capacity_bytes >= 0, "not negative")
-    for (left, low), (right, high) in zip(SRAM_POINTS, SRAM_POINTS[1:], strict=False):
+    for (left, low), (right, high) in itertools.pairwise(SRAM_POINTS):
         if capacity_bytes <= right:
             return low + (high - low) * (capacity_bytes - left) / (right - left)
     return SRAM_POINTS[-1][1]
@@ -110,16 +111,21 @@ def stillmaker_scaling(
 ) -> ScaledEnergy:
     """An energy at node and voltage y carried to x: ``E_x = E_y EF_x(V_x) / EF_y(V_y)``.
 
-    Stillmaker & Baas 2017 (doi:10.1016/j.vlsi.2017.02.002, corrigendum eq. 12-14). Coefficients are inputs: only two sets
-    could be read, without the names of their nodes. They report that classical scaling errs by up to 83 times.
+    Stillmaker & Baas 2017 (doi:10.1016/j.vlsi.2017.02.002, corrigendum eq. 12-14). Coefficients are inputs: only two
+    sets could be read, without the names of their nodes. They report that classical scaling errs by up to 83 times.
     """
     factor_x, factor_y = energy_factor(x, x_voltage_v), energy_factor(y, y_voltage_v)
     return ScaledEnergy(factor_x, factor_y, energy_y * factor_x / factor_y)
 
 
 def classical_scaling(energy: float, node_nm: float, voltage_v: float, to_node_nm: float, to_voltage_v: float) -> float:
-    """An energy carried to another node by ``(L2/L1) (V2/V1)^2``: constant-field scaling. Unverified, known to mislead."""
-    for name, value in (("node_nm", node_nm), ("voltage_v", voltage_v), ("to_node_nm", to_node_nm)):
+    """An energy carried to another node by ``(L2/L1) (V2/V1)^2``: unverified, and known to mislead."""
+    for name, value in (
+        ("node_nm", node_nm),
+        ("voltage_v", voltage_v),
+        ("to_node_nm", to_node_nm),
+        ("to_voltage_v", to_voltage_v),
+    ):
         require(name, value, value > 0, "positive")
     return energy * to_node_nm / node_nm * (to_voltage_v / voltage_v) ** 2
 

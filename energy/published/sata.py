@@ -3,8 +3,8 @@
 65 nm, prices per 16-bit component, scaled by ``bits / 16``. Per layer with C inputs, K outputs, kernel R x R, output
 E x E and input H x H channels: spike MACs ``(1-s) C R^2 K E^2 T``, neuron updates ``K E^2 T``; DRAM words
 ``K C R^2 + (K E^2 + C H^2 / b) T``, twice as many in SRAM, and ``2 (K C R^2 + T C H^2 / b)`` in the scratch pads, where
-``1/b`` is a spike in a b-bit word. Zero spikes are skipped in arithmetic, not in memory. Left out: leakage, the backward
-pass, padding told apart.
+``1/b`` is a spike in a b-bit word. Zero spikes are skipped in arithmetic, not in memory. Left out: leakage, the
+backward pass, padding told apart.
 
 The author code has two faults in the arithmetic of linear layers, which the defaults here correct: their MAC count
 replaces the sum over the convolutions, and ignores the spike sparsity.
@@ -104,8 +104,10 @@ def sata_forward(
     """
     require("steps", steps, steps > 0, "positive")
     require("bits", bits, bits > 0, "positive")
-    single = isinstance(spike_sparsity, int | float)
-    sparsities = [float(spike_sparsity)] * len(shapes) if single else list(spike_sparsity)  # type: ignore[arg-type]
+    if isinstance(spike_sparsity, int | float):
+        sparsities = [float(spike_sparsity)] * len(shapes)
+    else:
+        sparsities = list(spike_sparsity)
     populations = [shape.outputs for shape in shapes] if neurons is None else list(neurons)
     require(
         "spike_sparsity and neurons",

@@ -1,8 +1,8 @@
 """Stored size of the networks that papers on binary SNNs compare, by the rule that reproduces their tables.
 
-4 bytes per full-precision weight, 1 bit per binary weight, 4 bytes per channel for each of batch norm's vectors, a bias in
-the classifier only; first layer and classifier stay full precision (BSO, Liang et al., ICML 2025, table 2). MB are 10^6
-bytes. The rule for a recorded network is `Workload.model_bytes`.
+4 bytes per full-precision weight, 1 bit per binary weight, 4 bytes per channel for each of batch norm's vectors, a bias
+in the classifier only; first layer and classifier stay full precision (BSO, Liang et al., ICML 2025, table 2). MB are
+10^6 bytes. The rule for a recorded network is `Workload.model_bytes`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def resnet_bytes(
 
 
 def sub_bit_width(codebook_bits: int, kernel_weights: int = 9) -> float:
-    """Bits per weight where every kernel is an index into a code book of ``2^eta`` kernels: ``eta / 9`` (S2NN, arXiv:2509.24266).
+    """Bits per weight where a kernel is an index into a code book of ``2^eta``: ``eta / 9`` (S2NN, arXiv:2509.24266).
 
     Examples
     --------

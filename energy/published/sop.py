@@ -1,8 +1,8 @@
-"""The convention of most SNN papers: synaptic operations x accumulate price, and multiply-accumulates of the first layer.
+"""The convention of most SNN papers: synaptic operations as accumulates, the first layer as multiply-accumulates.
 
-Equations: ``SOP_l = fr_l T FLOPs_l`` and ``E = E_MAC FLOPs_1 + E_AC sum_{l>=2} SOP_l`` (Spikingformer, Zhou et al. 2023,
-arXiv:2304.11954, eq. 19-20; the same in arXiv:2402.01533). FLOPs are multiply-accumulates; ``fr_l`` is the firing rate
-of the layer's input. Left out: memory, neuron updates, batch norm, routing, and the padding that FLOPs count as work.
+Equations: ``SOP_l = fr_l T FLOPs_l`` and ``E = E_MAC FLOPs_1 + E_AC sum_{l>=2} SOP_l`` (Spikingformer, Zhou et al.
+2023, arXiv:2304.11954, eq. 19-20; the same in arXiv:2402.01533). FLOPs are multiply-accumulates; ``fr_l`` is the firing
+rate of the layer's input. Left out: memory, neuron updates, batch norm, routing; FLOPs count padding as work.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def recurrent_step_energy_pj(
     """Energy of one step of a recurrent layer, neuron update included, in pJ (TC-LIF, Zhang et al., AAAI 2024).
 
     ``lif``: ``m n F_in AC + (n n + n) F_out AC + n MAC``; ``tc_lif``: ``m n F_in AC + (n n + 2 n) F_out AC + 2 n MAC``;
-    ``lstm``: ``4 (m n + n n) MAC + 17 n MAC``. The nanojoules printed in the paper could not be reproduced with any layer
-    sizes it lists: use it as a formula only.
+    ``lstm``: ``4 (m n + n n) MAC + 17 n MAC``. The nanojoules printed in the paper could not be reproduced with any
+    layer sizes it lists: use it as a formula only.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ def score_sop(
     ----------
     counts : OperationCounts
     first_layer : {'per_step', 'once', 'omitted'}
-        How often a layer that reads analog values is counted. ``once`` holds only for an input that is the same at every
-        step; ``omitted`` is what tables at 77 fJ per SOP do.
+        How often a layer that reads analog values is counted. ``once`` holds only for an input that is the same at
+        every step; ``omitted`` is what tables at 77 fJ per SOP do.
     e_ac, e_mac : float
         pJ.
     """
@@ -151,8 +151,8 @@ def score_sop(
     return PublishedScore.total(
         terms,
         figures,
-        _padding_warning(sops, exact),
-        "analog layers are left out, as in the tables at 77 fJ per SOP" if macs < per_step and macs == 0 else "",
+        _estimate_warning(sops, exact),
+        "analog layers are left out, as in the tables at 77 fJ per SOP" if macs == 0 < per_step else "",
         _binary_analog_warning(layers) if macs else "",
     )
 
@@ -163,16 +163,14 @@ def _repeats(activity: LayerActivity, first_layer: str) -> int:
     return 1 if first_layer == "once" and activity.held else activity.steps
 
 
-def _padding_warning(sops: float, exact: float) -> str:
-    if exact == 0 or sops <= 1.01 * exact:
+def _estimate_warning(sops: float, exact: float) -> str:
+    if exact == 0 or abs(sops - exact) <= 0.01 * exact:
         return ""
-    return (
-        f"rate x T x FLOPs counts padding as work: {100 * (sops / exact - 1):.0f} % above the exact synaptic operations"
-    )
+    return f"rate x T x FLOPs is {100 * (sops / exact - 1):+.0f} % off the exact synaptic operations (borders, strides)"
 
 
 def _binary_analog_warning(layers: list[LayerActivity]) -> str:
     names = [x.layer.name for x in layers if not x.spiking_input and x.layer.weight_kind == "binary"]
     if not names:
         return ""
-    return f"analog x +-1 weights are additions, but the convention prices them as multiply-accumulates: {', '.join(names)}"
+    return f"analog x +-1 weights only add, but the convention prices multiply-accumulates: {', '.join(names)}"

@@ -1,8 +1,8 @@
-"""SpikeSim: energy of an SNN on crossbars of in-memory compute (Moitra et al. 2023, arXiv:2210.12899; author code c2627bc).
+"""SpikeSim: energy of an SNN on in-memory crossbars (Moitra et al. 2023, arXiv:2210.12899; author code c2627bc).
 
 ``E = T sum_l cycles_l E_cycle``, ``cycles_l = ceil(C_out/X) ceil(C_in/X) H_out W_out`` for X x X crossbars; 65 nm. The
-energy of a cycle does not depend on the spikes: their sparsity does not enter. Left out: linear layers (as in the author
-code's list), padding, residuals, groups, weights of other than 4 bits.
+energy of a cycle does not depend on the spikes: their sparsity does not enter. Left out: linear layers (as in the
+author code's list), padding, residuals, groups, weights of other than 4 bits.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def pe_cycle_pj(kernel: int | tuple[int, int], crossbar: int = 64, crossbar_pj: 
     return H_TREE + FETCH + NEURON + converters * per_group + TILE_BUFFER
 
 
-def spikesim(
+def spikesim_energy(
     shapes: Sequence[ConvShape], *, steps: int, crossbar: int = 64, crossbar_pj: float = CROSSBAR_RRAM
 ) -> SpikeSimEnergy:
     """Energy of the convolutions of a network.
@@ -93,7 +93,7 @@ def score_spikesim(counts: OperationCounts) -> PublishedScore:
     """The convolutions of a trace on 64 x 64 RRAM crossbars; the spikes themselves change nothing."""
     layers = activities(counts)
     shapes = [x.shape for x in layers if isinstance(x.shape, ConvShape)]
-    result = spikesim(shapes, steps=counts.steps)
+    result = spikesim_energy(shapes, steps=counts.steps)
     linear = [x.layer.name for x in layers if not isinstance(x.shape, ConvShape)]
     figures: dict[str, float | str] = {"pe_cycles": result.pe_cycles, "pes": result.pes, "tiles": result.tiles}
     return PublishedScore.total(

@@ -1,9 +1,9 @@
-"""Yan, Bai, Tang, Wong: an SNN of T steps against a quantised network of ceil(log2(T+1)) activation bits (arXiv:2409.08290).
+"""Yan, Bai, Tang, Wong (arXiv:2409.08290): an SNN of T steps against a network of ceil(log2(T+1)) activation bits.
 
-Read: the abstracts of v1 to v4; the body only through a detailed note and a re-implementation. Theorem 1 (bits, bounds of
-the spike rate), the compute break-even and the dense limit are restated there; the per-neuron energies are reconstructed
-from them and unverified. Prices: 22 nm, 0.80 V. Not found, and so not priced: E_MAC, the energy of weight reads, and with
-them the paper's own thresholds (5.7 % at T = 5 in v4).
+Read: the abstracts of v1 to v4; the body only through a detailed note and a re-implementation. Theorem 1 (bits, bounds
+of the spike rate), the compute break-even and the dense limit are restated there; the per-neuron energies are
+reconstructed from them and unverified. Prices: 22 nm, 0.80 V. Not found, and so not priced: E_MAC, the energy of weight
+reads, and with them the paper's own thresholds (5.7 % at T = 5 in v4).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def movement_break_even_rate(
         pJ per bit and hop, of events and of dense activations.
     hops : float
     weight_pj : float
-        Energy of one fetch of all weights of a source neuron. The paper's figure was not found, and 0 leaves the term out.
+        Energy of one fetch of all weights of a source neuron; the paper's figure was not found, 0 leaves it out.
 
     Examples
     --------
@@ -162,9 +162,11 @@ def score_yan(counts: OperationCounts) -> PublishedScore:
         "qnn_activation_bits": qnn_bits(steps),
         "dense_limit_ratio": dense_limit_ratio(steps),
         "movement_break_even_rate": movement_break_even_rate(steps),
-        "k_min_if_one_spike_each": 1.0,  # (1 - g) = T s_r: the sparsest twin the rate allows
-        "k_min_if_spikes_repeat": float(steps) if rate else 0.0,  # (1 - g) = s_r
     }
+    if rate:
+        least, most = sparsity_bounds(steps, rate)
+        figures |= {"twin_sparsity_least": least, "twin_sparsity_most": most}
+        figures |= {"k_min_least": k_min(steps, rate, least), "k_min_most": k_min(steps, rate, most)}
     skipped = [x.layer.name for x in activities(counts) if not x.spiking_input]
     events = counts.workload.input_kind in ("spike", "signed_spike") and not counts.workload.held_input
     return PublishedScore.total(

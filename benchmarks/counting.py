@@ -1,0 +1,132 @@
+"""Speed of the counter on packed spikes, against a plain popcount of the same words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from layers import STEPS, packed, spikes, vgg_layers
+from measure import Row, ratio, summary, take_turns
+
+from spikejoule.sim.kernels import masked_popcounts, popcounts, segment_popcounts
+from spikejoule.sim.packing import pack_values
+from spikejoule.sim.synops import count_packed
+from spikejoule.sim.totals import turn_spikes
+
+MANY_CLASSES = {"7x7, stride 2": (7, 2, 3), "11x11, stride 4": (11, 4, 2)}
+
+
+def popcount_only(layers: list) -> Callable[[], None]:
+    rows = [words.reshape(-1, words.shape[-1]) for words in map(packed, layers)]
+    outs = [np.empty(len(part), np.int64) for part in rows]
+
+    def run() -> None:
+        for part, out in zip(rows, outs, strict=True):
+            popcounts(part, out)
+
+    return run
+
+
+def per_sample(layers: list, samples: int = 16) -> Callable[[], None]:
+    """The compiled part of `count_packed`: masks are made once per layer, as the counter keeps them."""
+    jobs = []
+    for layer in layers:
+        words = packed(layer, samples)
+        every, nonzero = layer.fan_out_masks
+        masks = every.masks if nonzero is every else np.concatenate([every.masks, nonzero.masks])
+        rows = words.reshape(-1, words.shape[-1])
+        jobs.append((rows, masks, np.zeros((len(rows), 1 + len(masks)), np.int64)))
+
+    def run() -> None:
+        for rows, masks, out in jobs:
+            masked_popcounts(rows, masks, out)
+
+    return run
+
+
+def totals(layers: list) -> Callable[[], None]:
+    """The compiled part of `count_totals`, on spikes turned round before."""
+    turned = [turn_spikes(layer, packed(layer)) for layer in layers]
+    outs = [np.empty(len(part.bounds) - 1, np.int64) for part in turned]
+
+    def run() -> None:
+        for part, out in zip(turned, outs, strict=True):
+            segment_popcounts(part.words, part.bounds, out)
+
+    return run
+
+
+def counting_rows() -> list[Row]:
+    plain, sparse = vgg_layers(), vgg_layers(zero_weights=True)
+    words = [packed(layer) for layer in plain]
+    gigabytes = sum(part.nbytes for part in words) / 1e9
+    seconds = take_turns(
+        {
+            "limit": popcount_only(plain),
+            "per sample": per_sample(plain),
+            "per sample, zero weights": per_sample(sparse),
+            "totals": totals(plain),
+            "totals, zero weights": totals(sparse),
+            "turn": lambda: [turn_spikes(layer, part) for layer, part in zip(plain, words, strict=True)],
+            "whole call": lambda: [count_packed(layer, part) for layer, part in zip(plain, words, strict=True)],
+        }
+    )
+    limit, sample = seconds["limit"], seconds["per sample"]
+    rates = [gigabytes / second for second in limit]
+    return [
+        summary("popcount only, the limit", rates, "GB/s"),
+        ratio("per step and sample, stored layout: rate over the limit", limit, sample, 0.3),
+        ratio("per step and sample, half the weights zero: time over none zero",
+              seconds["per sample, zero weights"], sample, 8, at_least=False),
+        ratio("totals after turning: rate over the limit", limit, seconds["totals"], 0.8),
+        ratio("totals, half the weights zero: time over none zero",
+              seconds["totals, zero weights"], seconds["totals"], 2, at_least=False),
+        summary("turning the trace round in memory", [second * 1e3 for second in seconds["turn"]], "ms"),
+        summary("`count_packed` with its Python part", [second * 1e3 for second in seconds["whole call"]], "ms"),
+    ]  # fmt: skip
+
+
+def many_class_rows() -> list[Row]:
+    """Kernels whose fan-out has many values, on the layers that they fit, against 3x3 on the same layers."""
+    rows = []
+    for name, (kernel, stride, padding) in MANY_CLASSES.items():
+        wide = vgg_layers(kernel=kernel, stride=stride, padding=padding)
+        fitting = {layer.name for layer in wide}
+        plain = [layer for layer in vgg_layers() if layer.name in fitting]
+        candidates = {"3x3": totals(plain), name: totals(wide), "each 3x3": per_sample(plain), "each": per_sample(wide)}
+        seconds = take_turns(candidates)
+        rows += [
+            ratio(f"totals, {name}: time over 3x3, stride 1", seconds[name], seconds["3x3"], 2, at_least=False),
+            ratio(f"per step and sample, {name}: time over 3x3, stride 1", seconds["each"], seconds["each 3x3"]),
+        ]
+    return rows
+
+
+def packing_rows() -> list[Row]:
+    layer = vgg_layers()[0]
+    values = spikes(layer)
+    flat = values.reshape(-1)
+    seconds = take_turns({"read": flat.sum, "pack": lambda: pack_values(values, "spike", "benchmark")})
+    label = "packing and verifying float32 spikes: time over one read (np.sum)"
+    return [ratio(label, seconds["pack"], seconds["read"], 1.6, at_least=False)]
+
+
+def thread_rows() -> list[Row]:
+    """Two threads on the rows of a trace that stays in the last-level cache; wall time, as that is what is gained."""
+    layer = vgg_layers()[0]
+    rows = packed(layer, samples=256).reshape(STEPS * 256, -1)  # 8 MiB
+    masks = layer.fan_out_masks[0].masks
+    out, half = np.zeros((len(rows), 1 + len(masks)), np.int64), len(rows) // 2
+    parts = [(rows[:half], out[:half]), (rows[half:], out[half:])]
+    with ThreadPoolExecutor(2) as pool:
+        seconds = take_turns(
+            {
+                "one": lambda: masked_popcounts(rows, masks, out),
+                "two": lambda: list(pool.map(lambda part: masked_popcounts(part[0], masks, part[1]), parts)),
+            },
+            rounds=60,
+            clock=time.perf_counter,
+        )
+    return [ratio("two threads: wall-time gain on a trace in cache", seconds["one"], seconds["two"], 1.5)]

@@ -1,0 +1,155 @@
+"""Whole figures of the report: axes from `figures`, laid out with legends and panel titles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from . import figures, tables
+from .blocks import NARROW, WIDE, Figure
+from .matching import Estimates
+from .paired import binary_layers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+    from .compare import Comparison
+
+PANELS = 4  # per row
+TOP_HEIGHT = 3.1  # inches, of the two figures on the first page
+
+
+def accuracy_energy(comparison: Comparison) -> Figure | None:
+    """Accuracy against energy; None where no accuracy is known."""
+    rows = [
+        {"variant": variant, "accuracy": result.accuracy, "energy_pj": result.energy_pj}
+        for variant, _, result in tables.every_estimate(comparison)
+        if result.accuracy is not None
+    ]
+    styles = figures.looks(list(comparison.estimates))
+    known = {row["variant"] for row in rows}
+    styles = {name: look for name, look in styles.items() if name in known}
+    if not rows:
+        return None
+
+    def draw(canvas: Canvas) -> None:
+        figures.accuracy_energy(canvas.subplots(), pd.DataFrame(rows), styles)
+        figures.variant_legend(canvas, styles, columns=2)
+
+    caption = "Accuracy against energy. Small: seeds; large: their mean. Up and to the left is better."
+    return Figure("accuracy-energy", caption, draw, NARROW, TOP_HEIGHT)
+
+
+def stacked_energy(estimates: Estimates, name: str, caption: str) -> Figure:
+    """Energy by part of the machine, mean over seeds."""
+    data = tables.energy_by_part(estimates)
+
+    def draw(canvas: Canvas) -> None:
+        axes = figures.stacked_energy(canvas.subplots(), data)
+        handles, labels = axes.get_legend_handles_labels()
+        spacing = {"handlelength": 1.0, "handletextpad": 0.5, "columnspacing": 1.2}
+        canvas.legend(handles, labels, loc="outside lower center", ncols=3, **spacing)
+
+    return Figure(name, caption, draw, NARROW, max(TOP_HEIGHT, 0.9 + 0.34 * len(data)))
+
+
+def energy_by_layer(comparison: Comparison) -> Figure:
+    data = tables.energy_by_layer(comparison.estimates)
+    styles = figures.looks(list(comparison.estimates))
+
+    def draw(canvas: Canvas) -> None:
+        figures.energy_by_layer(canvas.subplots(), data, styles)
+        figures.variant_legend(canvas, styles, columns=3, kind="bars")
+
+    caption = "Energy by layer, mean over seeds; input: writing the input events into their buffer."
+    return Figure("energy-by-layer", caption, draw, WIDE, 2.9)
+
+
+def firing(comparison: Comparison, data: pd.DataFrame) -> Figure:
+    caption = "Spikes per neuron and step, by layer. Lines: mean over seeds; bands: smallest to largest seed."
+    return _by_layer(
+        comparison, data.rename(columns={"rate": "value"}), "firing-rate", caption, "step", "spikes, %", 100
+    )
+
+
+def sign_flips(comparison: Comparison, data: pd.DataFrame) -> Figure | None:
+    rows = data[(data["quantity"] == "sign_flips") & data["layer"].isin(binary_layers(comparison))]
+    caption = "Sign flips of the weights per epoch, layers that are binary in some variant."
+    return None if rows.empty else _by_layer(comparison, rows, "sign-flips", caption, "epoch", "flips per epoch")
+
+
+def gradients(comparison: Comparison, data: pd.DataFrame, quantity: str, title: str) -> Figure | None:
+    rows = data[(data["quantity"] == quantity) & (data["layer"] != "")]
+    caption = f"{title}, by layer and epoch."
+    name = quantity.replace("_", "-")
+    return None if rows.empty else _by_layer(comparison, rows, name, caption, "epoch", title.lower(), free=True)
+
+
+def sample_energy(comparison: Comparison, data: pd.DataFrame) -> Figure:
+    styles = figures.looks(list(comparison.estimates))
+
+    def draw(canvas: Canvas) -> None:
+        figures.sample_energy(canvas.subplots(), data, styles)
+
+    caption = (
+        "Energy of single inferences, samples of all seeds. Line: 5 to 95 %; box: 25 to 75 %; dark mark: median; "
+        "coloured end mark: 95 %."
+    )
+    return Figure("sample-energy", caption, draw, WIDE, 0.7 + 0.3 * len(styles))
+
+
+def _by_layer(
+    comparison: Comparison,
+    data: pd.DataFrame,
+    name: str,
+    caption: str,
+    x: str,
+    y: str,
+    scale: float = 1.0,
+    *,
+    free: bool = False,
+) -> Figure:
+    """One panel per layer, all with the variants' lines; ``free`` gives each panel a vertical axis of its own."""
+    layers = list(dict.fromkeys(data["layer"]))
+    shown = set(data["variant"])
+    styles = {key: look for key, look in figures.looks(list(comparison.estimates)).items() if key in shown}
+
+    def draw(canvas: Canvas) -> None:
+        for index, (axes, layer) in enumerate(zip(_panels(canvas, len(layers), free), layers, strict=False)):
+            figures.curves(axes, data[data["layer"] == layer], x, styles, scale=scale)
+            _panel_labels(axes, figures.label(str(layer), 18), x, y if index % PANELS == 0 else "")
+            _vertical_axis(axes, data["value"] if not free else data.loc[data["layer"] == layer, "value"])
+        figures.variant_legend(canvas, styles, columns=3, kind="lines")
+
+    rows = math.ceil(len(layers) / PANELS)
+    return Figure(name, caption, draw, WIDE, 0.75 + 1.75 * rows)
+
+
+def _panels(canvas: Canvas, count: int, free: bool) -> Sequence[Axes]:
+    columns = min(count, PANELS)
+    grid = canvas.subplots(math.ceil(count / columns), columns, sharey=not free, squeeze=False)
+    cells = [axes for row in grid for axes in row]
+    for axes in cells[count:]:
+        axes.set_visible(False)
+    return cells[:count]
+
+
+def _panel_labels(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    if y:
+        axes.set_ylabel(y)
+
+
+def _vertical_axis(axes: Axes, values: pd.Series) -> None:
+    """From zero for values of one sign and magnitude; logarithmic where positive values span over thirty times."""
+    lowest, highest = float(values.min()), float(values.max())
+    if 0 < 30 * lowest < highest:
+        axes.set_yscale("log")
+    elif lowest >= 0:
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5))

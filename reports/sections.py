@@ -1,0 +1,194 @@
+"""The report's sections: one function each, from a comparison to blocks; HTML and PDF show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from . import background, drawings, tables, words
+from .blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
+from .cells import energy_column, paired_table, summary_table
+from .numbers import ENERGY, number, unit_for
+from .paired import default_pairs
+from .summary import summarise
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+
+
+def result(comparison: Comparison) -> list[Block]:
+    """The first page: the answer in words, the summary, accuracy against energy, energy by part."""
+    machine = comparison.estimates[comparison.baseline][0].accelerator.name
+    scatter = drawings.accuracy_energy(comparison)
+    caption = f"Energy per inference on {machine} by part of the machine, mean over seeds."
+    stacked = drawings.stacked_energy(comparison.estimates, "energy-by-part", caption)
+    return [
+        Paragraph(words.headline(comparison), "lead"),
+        Bullets(tuple(words.verdicts(comparison))),
+        summary_table(comparison),
+        SideBySide(scatter, stacked) if scatter is not None else stacked,
+        Paragraph(words.bounds_sentence(comparison)),
+        Paragraph(words.chance_sentence(comparison), "note"),
+    ]
+
+
+def paired(comparison: Comparison) -> list[Block]:
+    """Paired differences of flips, synaptic operations, accuracy and energy."""
+    pairs = default_pairs(comparison)
+    if not pairs:
+        return [Paragraph("There is one variant, so nothing to compare in pairs.")]
+    blocks: list[Block] = [
+        Paragraph(
+            "Every difference is taken between runs of the same seed, then averaged over seeds, and shown whichever way "
+            "it falls. The interval is a 95 % bootstrap over seeds."
+        )
+    ]
+    if not comparison.logs:
+        blocks.append(Paragraph("No training logs were given, so there are no sign flips here.", "note"))
+    return [*blocks, paired_table(comparison), Paragraph(words.chance_sentence(comparison), "note")]
+
+
+def by_layer(comparison: Comparison) -> list[Block]:
+    """Where in the network the energy goes."""
+    data = tables.energy_by_layer(comparison.estimates)
+    unit = unit_for(data.to_numpy().ravel().tolist(), ENERGY)
+    columns = (Column("Layer", text=True), *(Column(str(name), unit.name) for name in data.columns))
+    rows = [(str(layer), *(number(v / unit.size) for v in row)) for layer, *row in data.itertuples()]
+    full = data.rename_axis("layer").reset_index().melt("layer", var_name="variant", value_name="energy_pj")
+    caption = "Energy per inference by layer, mean over seeds."
+    return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, tuple(rows), full)]
+
+
+def other_accelerators(comparison: Comparison) -> list[Block]:
+    """The same traces on further accelerators."""
+    if not comparison.others:
+        return [Paragraph("The traces were priced on one accelerator only.")]
+    blocks: list[Block] = [
+        Paragraph(
+            "The same traces on other machines. Ratios stay within one machine: energies of different machines are never "
+            "divided by each other."
+        )
+    ]
+    for estimates in comparison.others:
+        machine = estimates[comparison.baseline][0].accelerator
+        blocks += [Heading(machine.name), Paragraph(f"{machine.title}. {machine.notes}")]
+        data = summarise(estimates, comparison.baseline)
+        blocks.append(energy_column(data, comparison.baseline, f"summary-{machine.name}", machine.name))
+        caption = f"Energy per inference on {machine.name}, mean over seeds."
+        blocks.append(drawings.stacked_energy(estimates, f"energy-by-part-{machine.name}", caption))
+    return blocks
+
+
+def firing(comparison: Comparison) -> list[Block]:
+    """Firing rate by layer and step."""
+    data = tables.firing(comparison)
+    if data.empty:
+        return [Paragraph("No layer of these networks emits spikes.")]
+    means = data.groupby(["variant", "layer"], sort=False)["rate"].mean().unstack(sort=False)
+    means = means.reindex(index=list(comparison.estimates))
+    columns = (Column("Variant", text=True), *(Column(str(layer), "%") for layer in means.columns))
+    rows = tuple((str(name), *(number(100 * rate) for rate in row)) for name, *row in means.itertuples())
+    caption = "Firing rate: share of neurons that fire in a step, mean over steps and seeds."
+    return [drawings.firing(comparison, data), Table("firing-rate", caption, columns, rows, data)]
+
+
+def training(comparison: Comparison) -> list[Block]:
+    """Sign flips and gradient statistics over training."""
+    data = tables.training(comparison)
+    if data.empty:
+        return [Paragraph("No training logs were given with these estimates.")]
+    found = (
+        drawings.sign_flips(comparison, data),
+        drawings.gradients(comparison, data, "gradient_mean", "Gradient mean"),
+        drawings.gradients(comparison, data, "gradient_variance", "Gradient variance"),
+    )
+    shown: list[Block] = [figure for figure in found if figure is not None]
+    note = (
+        "Gradient mean and variance are taken over the weights of a layer and averaged over the optimiser's steps. "
+        "Variants that are made from a trained one (8-bit, frozen) have no training of their own."
+    )
+    return [*shown, Paragraph(note, "note")]
+
+
+def single_inferences(comparison: Comparison) -> list[Block]:
+    """Energy of single inferences."""
+    data = tables.quantiles(comparison)
+    unit = unit_for(data["p95_pj"], ENERGY)
+    shown = {"mean_pj": "Mean", "median_pj": "Median", "p95_pj": "95 %", "min_pj": "Smallest", "max_pj": "Largest"}
+    columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
+    values = data[list(shown)].to_numpy() / unit.size
+    rows = [(name, *map(number, row)) for name, row in zip(data["variant"], values.tolist(), strict=True)]
+    caption = "Energy of single inferences, samples of all seeds together."
+    return [
+        drawings.sample_energy(comparison, data),
+        Table("energy-of-inferences", caption, columns, tuple(rows), data),
+    ]
+
+
+def gate_cost(comparison: Comparison) -> list[Block]:
+    """What a live gate costs beside the same spikes without it."""
+    data = tables.gate_cost(comparison)
+    if data.empty:
+        return [Paragraph("No variant has a live gate.")]
+    blocks: list[Block] = []
+    for variant, part in data.groupby("variant", sort=False):
+        live, extra = float(part["live_pj"].sum()), float(part["difference_pj"].sum())
+        unit = unit_for(part["live_pj"], ENERGY)
+        amount = f"{number(extra / unit.size)} {unit.name} of {number(live / unit.size)} {unit.name}"
+        blocks.append(
+            Paragraph(
+                f"{variant}: the live gate costs {amount} per inference ({number(100 * extra / live)} %). It is the same "
+                f"spikes priced twice: with the gate, which needs the mean of every map before any neuron may update, "
+                f"and as if its gain were constant and folded into the weights. The difference holds the gate's own "
+                f"adds, multiplies and sigmoids, the scale that no longer folds, and a second array for the current."
+            )
+        )
+        names = ("live_pj", "folded_pj", "difference_pj")
+        rows = [(str(row["part"]), *(number(row[n] / unit.size) for n in names)) for row in part.to_dict("records")]
+        columns = [Column("Part", text=True), *(Column(t, unit.name) for t in ("Live gate", "Folded", "Difference"))]
+        totals = ("total", *(number(float(part[name].sum()) / unit.size) for name in names))
+        caption = f"{variant}: the same spikes with and without the live gate."
+        blocks.append(Table("gate-cost", caption, tuple(columns), (*rows, totals), data if not blocks[1:] else None))
+    frozen = [f"{variant}, frozen" for variant in dict.fromkeys(data["variant"])]
+    known = [name for name in frozen if name in comparison.estimates]
+    if known:
+        blocks.append(
+            Paragraph(f"{known[0]} is a network of its own: its spikes differ, so its energy does too.", "note")
+        )
+    return blocks
+
+
+def build_report(comparison: Comparison) -> Report:
+    """Every section of `SECTIONS` for one comparison."""
+    first = comparison.estimates[comparison.focus][0]
+    seeds = f"{len(comparison.seeds)} seed{'s' * (len(comparison.seeds) != 1)}"
+    subtitle = (
+        f"{words.dataset_title(comparison)[:1].upper()}{words.dataset_title(comparison)[1:]}; "
+        f"{first.operations.workload.name}, {first.operations.steps} steps, {first.operations.samples:,} test samples, "
+        f"{seeds}; {first.accelerator.name}. Simulated energy, not validated against silicon."
+    )
+    sections = tuple(Section(title, tuple(make(comparison))) for title, make in SECTIONS.items())
+    extra: dict[str, pd.DataFrame] = {"energy": tables.energy(comparison), "samples": tables.per_sample(comparison)}
+    if comparison.logs:
+        extra["training"] = tables.training(comparison)
+    title = "What one inference costs"
+    if comparison.focus != comparison.baseline:
+        title += f": {comparison.focus} against {comparison.baseline}"
+    return Report(title, subtitle, sections, extra)
+
+
+SECTIONS: dict[str, Callable[[Comparison], list[Block]]] = {
+    "Result": result,
+    "Paired differences": paired,
+    "Energy by layer": by_layer,
+    "Other accelerators": other_accelerators,
+    "Firing rate": firing,
+    "Training": training,
+    "Energy of single inferences": single_inferences,
+    "What the gate costs": gate_cost,
+    "What was priced, and what was not": background.coverage,
+    "Prices": background.prices,
+    "Configuration, versions and hashes": background.configuration,
+}

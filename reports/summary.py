@@ -1,0 +1,83 @@
+"""The summary of a comparison: one row per variant, means and spreads over seeds, ratios with their bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sim.errors import InvalidInput
+from .matching import Estimates
+from .ratio import dominated, ratio_bounds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..energy.estimate import EnergyEstimate
+
+
+def summarise(estimates: Estimates, baseline: str) -> pd.DataFrame:
+    """`Comparison.summary` of the estimates on any one accelerator."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(name, group, estimates[baseline]) for name, group in estimates.items()])
+
+
+def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstimate]) -> dict[str, Any]:
+    row: dict[str, Any] = {"variant": name, "seeds": len(group)}
+
+    def put(column: str, values: Sequence[float | None]) -> None:
+        known = np.array([np.nan if value is None else value for value in values], np.float64)
+        row[column] = float(known.mean())
+        row[f"{column}_spread"] = float(known.std(ddof=1)) if len(known) > 1 else math.nan
+
+    put("accuracy", [e.accuracy for e in group])
+    accuracy = row["accuracy"]
+    row["accuracy_se"] = math.sqrt(accuracy * (1 - accuracy) / group[0].operations.samples)
+    put("firing_rate", [firing_rate(e) for e in group])
+    put("synaptic_operations", [e.operations.synaptic_operations for e in group])
+    row["model_bytes"] = group[0].operations.workload.model_bytes
+    put("compute_nj", [e.compute_pj / 1e3 for e in group])
+    put("energy_nj", [e.energy_pj / 1e3 for e in group])
+    row["energy_low_nj"], row["energy_high_nj"] = np.mean([e.bounds_pj for e in group], axis=0).tolist()
+    row["energy_low_nj"] /= 1e3
+    row["energy_high_nj"] /= 1e3
+    put("latency_us", [None if e.latency_s is None else e.latency_s * 1e6 for e in group])
+    put("energy_delay_pj_s", [None if e.energy_delay_js is None else e.energy_delay_js * 1e12 for e in group])
+    put("ratio", [_quotient(b.energy_pj, e.energy_pj, name) for b, e in zip(base, group, strict=True)])
+    ours, theirs, low, high = shared_counts(base, group)
+    row["ratio_low"], row["ratio_high"] = ratio_bounds(ours, theirs, low, high)
+    row["dominated"] = dominated(ours, theirs) and group is not base
+    return row
+
+
+def firing_rate(estimate: EnergyEstimate) -> float | None:
+    """Spikes per neuron and step of the whole network; None for a network without spiking neurons."""
+    spiking = any(layer.spikes is not None for layer in estimate.operations.layers.values())
+    return estimate.operations.firing_rate() if spiking else None
+
+
+def _quotient(dividend: float, divisor: float, name: str) -> float:
+    if divisor <= 0:
+        raise InvalidInput(f"compare: variant {name!r} costs {divisor} pJ, so it has no ratio; price what it does")
+    return dividend / divisor
+
+
+def shared_counts(base: Sequence[EnergyEstimate], group: Sequence[EnergyEstimate]) -> tuple[NDArray[np.float64], ...]:
+    """Mean action counts of both sides by price, and each price's low and high: what `ratio_bounds` takes."""
+    accelerator = base[0].accelerator
+    totals = []
+    for side in (base, group):
+        total: dict[str, float] = {}
+        for estimate in side:
+            for component, action, count in estimate.table[["component", "action", "count"]].itertuples(index=False):
+                key = accelerator.price_key(component, action)
+                total[key] = total.get(key, 0.0) + count / len(side)
+        totals.append(total)
+    keys = sorted({*totals[0], *totals[1]})
+    prices = [accelerator.prices[key] for key in keys]
+    columns = [[total.get(key, 0.0) for key in keys] for total in totals]
+    return tuple(np.array(x, np.float64) for x in (*columns, [p.low for p in prices], [p.high for p in prices]))

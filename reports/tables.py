@@ -1,0 +1,213 @@
+"""The report's data in full precision, as tidy tables: energies in pJ, times in s, shares 0..1."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..energy.estimate import EnergyEstimate, estimate
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+    from .matching import Estimates
+
+# logic components that serve one purpose; everything else keeps its own name
+PARTS = {"reset": "neuron", "bias": "neuron", "readout": "neuron", "scale": "gate"}
+PART_TITLES = {"synapse": "synaptic adds", "neuron": "neurons", "gate": "gate and scale"}
+
+
+def every_estimate(comparison: Comparison) -> Iterator[tuple[str, Any, EnergyEstimate]]:
+    """(variant, seed, estimate) on the main accelerator."""
+    for variant, group in comparison.estimates.items():
+        for seed, result in zip(comparison.seeds, group, strict=True):
+            yield variant, seed, result
+
+
+def machines(comparison: Comparison) -> list[Estimates]:
+    """The main accelerator's estimates, then the others'."""
+    return [comparison.estimates, *comparison.others]
+
+
+def energy(comparison: Comparison) -> pd.DataFrame:
+    """Every priced row of every estimate on every accelerator."""
+    frames = []
+    for group in machines(comparison):
+        for variant, results in group.items():
+            for seed, result in zip(comparison.seeds, results, strict=True):
+                keys = pd.DataFrame(
+                    {"accelerator": result.accelerator.name, "variant": variant, "seed": seed}, index=result.table.index
+                )
+                frames.append(pd.concat([keys, result.table], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def energy_by_part(estimates: Estimates) -> pd.DataFrame:
+    """Mean energy in pJ over seeds: one row per variant, one column per part of the machine, logic first."""
+    columns: dict[str, dict[str, float]] = {}
+    for variant, group in estimates.items():
+        for result in group:
+            for component, value in result.by("component").items():
+                part = part_of(result, str(component))
+                row = columns.setdefault(part, {})
+                row[variant] = row.get(variant, 0.0) + float(value) / len(group)
+    logic = [part for part in PART_TITLES.values() if part in columns]
+    order = [*logic, *(part for part in columns if part not in logic)]
+    return pd.DataFrame({part: columns[part] for part in order}, index=list(estimates)).fillna(0.0)
+
+
+def part_of(result: EnergyEstimate, component: str) -> str:
+    """The part of the machine a component is shown under."""
+    if result.accelerator.memory(component) is not None:
+        return {"dram": "DRAM"}.get(component, component.replace("_", " ").replace("sram", "SRAM"))
+    part = PARTS.get(component, component)
+    return PART_TITLES.get(part, part)
+
+
+def energy_by_layer(estimates: Estimates) -> pd.DataFrame:
+    """Mean energy in pJ over seeds: one row per layer in network order, one column per variant."""
+    columns = {}
+    for variant, group in estimates.items():
+        columns[variant] = pd.concat([result.by("layer") for result in group]).groupby(level=0).sum() / len(group)
+    return pd.DataFrame(columns).reindex(_layer_order(estimates)).fillna(0.0)
+
+
+def _layer_order(estimates: Estimates) -> list[str]:
+    names: dict[str, None] = {}
+    for group in estimates.values():
+        names |= dict.fromkeys(group[0].table["layer"])
+    return list(names)
+
+
+def firing(comparison: Comparison) -> pd.DataFrame:
+    """Spikes per neuron: ``variant, seed, layer, step, rate``; steps from 1."""
+    rows = []
+    for variant, seed, result in every_estimate(comparison):
+        operations = result.operations
+        for name, layer in operations.layers.items():
+            if layer.spikes is None:
+                continue
+            rates = layer.spikes.sum(axis=1) / (operations.workload.layer(name).neurons * operations.samples)
+            for step, rate in enumerate(rates.tolist(), start=1):
+                rows.append({"variant": variant, "seed": seed, "layer": name, "step": step, "rate": rate})
+    return pd.DataFrame(rows, columns=["variant", "seed", "layer", "step", "rate"])
+
+
+def training(comparison: Comparison) -> pd.DataFrame:
+    """Training logs of all variants: ``variant, seed, epoch, layer, quantity, value``."""
+    frames = [
+        log.loc[:, ["epoch", "layer", "quantity", "value"]].assign(variant=variant, seed=seed)
+        for variant, logs in comparison.logs.items()
+        for seed, log in zip(comparison.seeds, logs, strict=True)
+    ]
+    columns = ["variant", "seed", "epoch", "layer", "quantity", "value"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def per_sample(comparison: Comparison) -> pd.DataFrame:
+    """Energy and time of every inference: ``variant, seed, sample, energy_pj, latency_s``."""
+    frames = []
+    for variant, seed, result in every_estimate(comparison):
+        times = result.actions.latency_s
+        columns = {"variant": variant, "seed": seed, "sample": np.arange(result.operations.samples)}
+        latency = np.nan if times is None else times
+        frames.append(pd.DataFrame({**columns, "energy_pj": result.sample_pj, "latency_s": latency}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def quantiles(comparison: Comparison) -> pd.DataFrame:
+    """Energy in pJ per variant over the samples of all seeds: mean, quantiles, smallest and largest."""
+    rows = {}
+    for variant, group in comparison.estimates.items():
+        values = np.concatenate([result.sample_pj for result in group])
+        levels = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+        names = ("p05_pj", "p25_pj", "median_pj", "p75_pj", "p95_pj")
+        rows[variant] = {"mean_pj": float(values.mean()), **dict(zip(names, levels, strict=True))}
+        rows[variant] |= {"min_pj": float(values.min()), "max_pj": float(values.max())}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant").reset_index()
+
+
+def gate_cost(comparison: Comparison) -> pd.DataFrame:
+    """What a live gate costs: the same spikes priced with the gate and as if it were a constant folded away.
+
+    ``variant, part, live_pj, folded_pj, difference_pj``, means over seeds; one block per variant with a live gate. The
+    difference holds the gate's own operations, the scale that can no longer fold, and the second current array.
+    """
+    rows = []
+    for variant, group in comparison.estimates.items():
+        layers = group[0].operations.workload.layers
+        if not any(layer.gate is not None for layer in layers):
+            continue
+        folded = {"x": tuple(_folded(result) for result in group)}
+        parts = [energy_by_part({"x": group}).iloc[0], energy_by_part(folded).iloc[0]]
+        for part in dict.fromkeys([*parts[0].index, *parts[1].index]):
+            live, without = (float(side.get(part, 0.0)) for side in parts)
+            rows.append({"variant": variant, "part": part, "live_pj": live, "folded_pj": without})
+    frame = pd.DataFrame(rows, columns=["variant", "part", "live_pj", "folded_pj"])
+    return frame.assign(difference_pj=frame["live_pj"] - frame["folded_pj"])
+
+
+def _folded(result: EnergyEstimate) -> EnergyEstimate:
+    """The same trace on the same machine, as if the gate's gain were constant and folded."""
+    operations = result.operations
+    plain = [dataclasses.replace(layer, gate=None) for layer in operations.workload.layers]
+    workload = dataclasses.replace(operations.workload, layers=tuple(plain))
+    layers = {}
+    for layer in workload.layers:
+        counts = operations.layers[layer.name]
+        rows = {key: value for key, value in counts.rows.items() if key[0] not in ("gate", "scale")}
+        if layer.scale == "explicit":  # one multiply per neuron again, where the live gate had one per channel
+            shape = counts.synaptic.all_weights.shape
+            rows["scale", "multiply"] = np.full(shape, layer.neurons, np.int64)
+        layers[layer.name] = dataclasses.replace(counts, rows=rows)
+    return estimate(dataclasses.replace(operations, workload=workload, layers=layers), result.accelerator)
+
+
+def prices(comparison: Comparison) -> pd.DataFrame:
+    """Every price that some estimate used, with its bounds and source, per accelerator."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for group in machines(comparison):
+        for results in group.values():
+            for result in results:
+                machine = result.accelerator
+                for component, action in result.table[["component", "action"]].itertuples(index=False):
+                    key = machine.price_key(component, action)
+                    price = dataclasses.asdict(machine.prices[key])
+                    price["unit"] = "pJ per word" if machine.memory(component) is not None else "pJ per operation"
+                    rows[machine.name, key] = {"accelerator": machine.name, "action": key, **price}
+    return pd.DataFrame(list(rows.values()))
+
+
+def omitted(comparison: Comparison) -> pd.DataFrame:
+    """What each machine's model leaves out on purpose: ``accelerator, part, reason``."""
+    rows: dict[tuple[str, str], str] = {}
+    for group in machines(comparison):
+        for results in group.values():
+            for part, reason in results[0].actions.omitted.items():
+                rows[results[0].accelerator.name, part] = reason
+    return pd.DataFrame([(*key, reason) for key, reason in rows.items()], columns=["accelerator", "part", "reason"])
+
+
+def runs(comparison: Comparison) -> pd.DataFrame:
+    """Where every trace comes from: ``variant, seed, run, trace_hash, dataset, split, samples, steps``."""
+    rows = []
+    for variant, seed, result in every_estimate(comparison):
+        origin = result.provenance
+        row = {"variant": variant, "seed": seed, "run": str(origin.get("run", ""))}
+        row |= {"trace_hash": result.operations.trace_hash, "dataset": str(origin.get("dataset", ""))}
+        row |= {"split": str(origin.get("split", "")), "samples": result.operations.samples}
+        rows.append({**row, "steps": result.operations.steps})
+    return pd.DataFrame(rows)
+
+
+def versions(comparison: Comparison) -> dict[str, str]:
+    """Versions of what produced the traces; several where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for _, _, result in every_estimate(comparison):
+        given = result.provenance.get("versions", {})
+        for name, version in given.items() if isinstance(given, Mapping) else ():
+            found.setdefault(str(name), {})[str(version)] = None
+    return {name: ", ".join(versions) for name, versions in sorted(found.items())}

@@ -1,0 +1,182 @@
+"""The answer in words: the first sentence and the plain verdicts of a report, whichever way the figures fall."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .numbers import ENERGY, interval, listed, number, unit_for
+
+if TYPE_CHECKING:
+    from .compare import Comparison
+
+DATASETS = {
+    "digits-events": "simulated events of real digits",
+    "digits": "static images of real digits, direct encoding",
+    "nmnist": "N-MNIST",
+}
+
+
+def dataset_title(comparison: Comparison) -> str:
+    """The data set in words; simulated events are always called so."""
+    name = str(comparison.estimates[comparison.focus][0].provenance.get("dataset", "data of unknown origin"))
+    return DATASETS.get(name, name)
+
+
+def references(comparison: Comparison) -> list[str]:
+    """What the focus is set against: the baseline, then every other variant that is not made from the focus itself."""
+    rest = [name for name in comparison.estimates if name not in (comparison.focus, comparison.baseline)]
+    own = comparison.baseline if comparison.baseline != comparison.focus else None
+    return [*([own] if own else []), *(name for name in rest if not name.startswith(f"{comparison.focus},"))]
+
+
+def headline(comparison: Comparison) -> str:
+    """One sentence: accuracy, energy per inference, and how many times less or more than every reference."""
+    summary = comparison.summary().set_index("variant")
+    focus, row = comparison.focus, summary.loc[comparison.focus]
+    accuracy = _percent(row["accuracy"], row["accuracy_spread"])
+    energy = float(row["energy_nj"]) * 1e3
+    unit = unit_for([energy], ENERGY)
+    machine = comparison.estimates[focus][0].accelerator.name
+    sentence = f"At {accuracy} accuracy, {focus} uses" if accuracy else f"{focus} uses"
+    sentence += f" {number(energy / unit.size)} {unit.name} per inference on {machine}"
+    rows = _differences(comparison, "energy_pj")
+    clauses = []
+    for index, reference in enumerate(names := references(comparison)):
+        ours, theirs = (np.array([e.energy_pj for e in comparison.estimates[name]]) for name in (focus, reference))
+        clause = f"{_times(float((theirs / ours).mean()))} {reference}"
+        last = index == len(names) - 1
+        clauses.append(clause + _whether(comparison, rows[reference], last=last))
+    return f"{sentence}: {listed(clauses)}." if clauses else f"{sentence}."
+
+
+def _times(ratio: float) -> str:
+    """``ratio`` is reference / focus: above one the focus uses less."""
+    if number(ratio) == number(1.0):
+        return "as much as"
+    return f"{number(ratio)} times less than" if ratio > 1 else f"{number(1 / ratio)} times more than"
+
+
+def _whether(comparison: Comparison, row: dict[str, Any], *, last: bool) -> str:
+    seeds = len(comparison.seeds)
+    if seeds < 2:
+        return ", from one seed only, which cannot tell a difference from chance" if last else ""
+    told = "is distinguishable" if row["distinguishable"] else "is not distinguishable"
+    if last:
+        return f", which {told} over {seeds} seeds"
+    return "" if row["distinguishable"] else f" (not distinguishable over {seeds} seeds)"
+
+
+def verdicts(comparison: Comparison) -> list[str]:
+    """What the figures do and do not show of the focus against each reference, one sentence each."""
+    energies, accuracies = (_differences(comparison, quantity) for quantity in ("energy_pj", "accuracy"))
+    sentences = [_verdict(comparison, name, energies[name], accuracies.get(name)) for name in references(comparison)]
+    derived = [name for name in comparison.estimates if name.startswith(f"{comparison.focus},")]
+    return sentences + [_derived(comparison, name) for name in derived]
+
+
+def _verdict(comparison: Comparison, reference: str, energy: dict[str, Any], accuracy: dict[str, Any] | None) -> str:
+    focus, seeds = comparison.focus, len(comparison.seeds)
+    amount = f"{number(abs(energy['percent']))} %"
+    within = f" ({interval(energy['percent_low'], energy['percent_high'], decimals=1)} %)" if seeds > 1 else ""
+    told = _told(energy, seeds)
+    if energy["difference"] < 0 and energy["distinguishable"]:
+        sentence = f"{focus} beats {reference} on energy: {amount} less{within}, {told}"
+    elif energy["difference"] < 0:
+        sentence = f"{focus} does not beat {reference} on energy: {amount} less{within}, but {told}"
+    elif energy["difference"] > 0:
+        sentence = f"{focus} does not beat {reference} on energy: it uses {amount} more{within}, {told}"
+    else:
+        sentence = f"{focus} does not beat {reference} on energy: both use the same"
+    return f"{sentence}{_accuracy_clause(accuracy, seeds)}."
+
+
+def _accuracy_clause(row: dict[str, Any] | None, seeds: int) -> str:
+    if row is None:
+        return ""
+    points = 100 * row["difference"]
+    within = interval(100 * row["difference_low"], 100 * row["difference_high"], decimals=1)
+    extra = f" ({within}), {_told(row, seeds)}" if seeds > 1 else ""
+    if number(points, decimals=1) == number(0.0, decimals=1):
+        return f"; accuracy is the same to 0.1 points{extra}"
+    return f"; its accuracy is {number(abs(points), decimals=1)} points {'higher' if points > 0 else 'lower'}{extra}"
+
+
+def _told(row: dict[str, Any], seeds: int) -> str:
+    if seeds < 2:
+        return "from one seed, which cannot tell a difference from chance"
+    return f"{'' if row['distinguishable'] else 'not '}distinguishable over {seeds} seeds"
+
+
+def _derived(comparison: Comparison, name: str) -> str:
+    rows = comparison.paired(("energy_pj", "accuracy"), [(name, comparison.focus)]).to_dict("records")
+    energy = rows[0]
+    less = energy["difference"] < 0
+    within = f" ({interval(energy['percent_low'], energy['percent_high'], decimals=1)} %)"
+    sentence = (
+        f"{name} uses {number(abs(energy['percent']))} % {'less' if less else 'more'} energy than {comparison.focus}"
+    )
+    accuracy = rows[1] if len(rows) > 1 else None
+    told = f"{within}, {_told(energy, len(comparison.seeds))}" if len(comparison.seeds) > 1 else ""
+    return f"{sentence}{told}{_accuracy_clause(accuracy, len(comparison.seeds))}."
+
+
+def _differences(comparison: Comparison, quantity: str) -> dict[str, dict[str, Any]]:
+    pairs = [(comparison.focus, reference) for reference in references(comparison)]
+    rows = comparison.paired((quantity,), pairs).to_dict("records")
+    return {str(row["reference"]): {str(key): value for key, value in row.items()} for row in rows}
+
+
+def _percent(mean: float, deviation: float) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{100 * mean:.1f}{'' if math.isnan(deviation) else f' ± {100 * deviation:.1f}'} %"
+
+
+def bounds_sentence(comparison: Comparison) -> str:
+    """How far the prices themselves could move the focus's ratio to the baseline."""
+    row = comparison.summary().set_index("variant").loc[comparison.focus]
+    if comparison.focus == comparison.baseline:
+        return ""
+    low, high = number(row["ratio_low"]), number(row["ratio_high"])
+    sentence = (
+        f"With every price anywhere between its low and high value, {comparison.baseline} / {comparison.focus} stays "
+        f"between {low} and {high} (both sides share the prices)"
+    )
+    if row["dominated"]:
+        return (
+            f"{sentence}; one side needs no more of every action, so the comparison is dominated: no price flips this."
+        )
+    if row["ratio_low"] < 1 < row["ratio_high"]:
+        return f"{sentence}: within these ranges the prices decide which of the two costs less."
+    return f"{sentence}: within these ranges no price changes which of the two costs less."
+
+
+def chance_sentence(comparison: Comparison) -> str:
+    """What so few seeds and so few samples can and cannot say."""
+    seeds = len(comparison.seeds)
+    samples = comparison.estimates[comparison.focus][0].operations.samples
+    accuracy = float(comparison.summary().set_index("variant").loc[comparison.focus, "accuracy"])
+    sentence = ""
+    if not math.isnan(accuracy):
+        error = 100 * math.sqrt(accuracy * (1 - accuracy) / samples)
+        sentence = (
+            f"On {samples:,} test samples the binomial standard error of one run at {100 * accuracy:.1f} % accuracy is "
+            f"{error:.2f} points: do not read anything into accuracy differences below about twice that. "
+        )
+    if seeds < 2:
+        return sentence + "There is one seed: no spread and no interval can be given."
+    coarse = (
+        f"Intervals are 95 % percentile bootstraps of the paired differences over {seeds} seeds. They are coarse: "
+        f"they cannot leave the range of the {seeds} differences"
+    )
+    if seeds == 3:
+        coarse += ", and with three they are just that range"
+    chance = 2 ** (1 - seeds)
+    odds = f"1 in {round(1 / chance):,}"
+    return (
+        f"{sentence}{coarse}. Distinguishable means that the interval leaves out zero; {seeds} differences of one sign "
+        f"come up by chance in {odds} cases."
+    )

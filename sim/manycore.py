@@ -1,0 +1,332 @@
+"""What a many-core chip does with a network's spikes: actions per layer, and time, per step and sample.
+
+A spike makes one packet per destination, the packet is delivered in the same machine step, and its synaptic events are
+counted there; the currents that they make act one step later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .cores import CoreMap, Run, map_to_cores, reached, readers, unit
+from .errors import InvalidInput
+from .layers import INPUT
+from .mesh import Event
+from .neurons import NEURON_MODELS
+from .noc import Traffic, detailed_times, simple_times
+from .populations import depths, populations
+from .replay import LayerParameters, Number, replay
+from .workload import Workload
+
+if TYPE_CHECKING:
+    from .trace import SpikeTrace
+
+Ints = NDArray[np.int64]
+Key = tuple[str, str, str]  # layer, component, action
+MACHINE = "machine"  # in place of a layer, for times that belong to all
+
+
+@dataclass(frozen=True, eq=False)
+class ManyCoreActions:
+    """What the machine did.
+
+    Attributes
+    ----------
+    steps, samples : int
+        Machine steps: those of the trace, plus the depth of the network under the skewed schedule.
+    counts : mapping of (layer, component, action) to int64 array (steps, samples)
+        Components: ``synapse`` (``synop.dense``, ``.conv``, ``.sparse``, by the layer whose weights they are), ``neuron``
+        (``neuron_access``, ``neuron_update``, ``spike``; none for the input) and ``network`` (``packet_out``,
+        ``packet_in``, ``hop.E``, ``.W``, ``.N``, ``.S``, ``hop.chip``; by the layer that sent them).
+    seconds : mapping to float64 array (steps, samples)
+        One entry, for all layers work at once.
+    omitted : mapping of part to reason
+        What the model leaves out on purpose.
+    cores : CoreMap
+    """
+
+    steps: int
+    samples: int
+    counts: Mapping[Key, Ints]
+    seconds: Mapping[str, NDArray[np.float64]]
+    omitted: Mapping[str, str]
+    cores: CoreMap
+
+
+@dataclass(frozen=True, eq=False)
+class ManyCore:
+    """A network laid out on a machine: run spikes through it as often as you like. Made by `lay_out`."""
+
+    workload: Workload
+    machine: Event
+    cores: CoreMap
+    offsets: Mapping[str, int]  # of each population among all neurons, in the order in which cores run them
+    synapses: Mapping[str, tuple[str, Ints]]  # per layer: action, synaptic events per spike of each source neuron
+    network: Mapping[str, Mapping[str, Ints]]  # per signal: action -> count per spike of each neuron
+    traffic: Traffic | None
+
+    def run(self, signals: Mapping[str, NDArray], updated: Mapping[str, NDArray] | None = None) -> ManyCoreActions:
+        """Actions and times for recorded spikes.
+
+        Parameters
+        ----------
+        signals : mapping of ``"input"`` and each spiking layer to array (steps, samples, *shape)
+            Non-zero where it fired.
+        updated : mapping of each population to bool array (steps, samples, *shape), optional
+            Where a neuron had a potential or an input (see `replay`). Without it every neuron counts as updated at every
+            step of its trace, which is the most there can be.
+        """
+        spikes = {name: _flat(values, name) for name, values in signals.items()}
+        missing = [name for name in self.workload.signals if name not in spikes]
+        if missing:
+            raise InvalidInput(f"signal {missing[0]!r} is not given; the machine needs {', '.join(self.workload.signals)}")
+        steps, samples = spikes[INPUT].shape[:2]
+        shift = depths(self.workload) if self.machine.schedule == "skewed" else {}
+        length = steps + max(shift.values(), default=0)
+        flags = {} if updated is None else {name: _flat(values, name) for name, values in updated.items()}
+        fired = np.zeros((samples, length, sum(len(places) for places in self.cores.places.values())), np.uint8)
+        active = np.zeros_like(fired)
+        for name, offset in self.offsets.items():
+            window = slice(shift.get(name, 0), shift.get(name, 0) + steps)
+            own = slice(offset, offset + len(self.cores.places[name]))
+            if name in spikes:
+                fired[:, window, own] = self._checked(spikes[name], name, steps, samples)
+            if name != INPUT:
+                active[:, window, own] = self._checked(flags[name], name, steps, samples) if name in flags else 1
+        counts = self._counts(fired, active)
+        omitted = {
+            "static power": "not part of the event model; static power x time is given apart",
+            "input and output links": "the sensor and the host are outside the machine",
+            "bias, pooling and readout": "no constant has a price of its own: part of a neuron's update",
+        }
+        if updated is None:
+            omitted["idle neurons"] = "potentials are not known: every neuron counts as updated at every step"
+        seconds = {MACHINE: self._seconds(fired, active)}
+        return ManyCoreActions(length, samples, counts, seconds, omitted, self.cores)
+
+    def _checked(self, values: NDArray[np.uint8], name: str, steps: int, samples: int) -> NDArray[np.uint8]:
+        expected = (steps, samples, len(self.cores.places[name]))
+        if values.shape != expected:
+            raise InvalidInput(f"signal {name!r} is {values.shape} flat; it must be {expected}")
+        return values.transpose(1, 0, 2)
+
+    def _counts(self, fired: NDArray[np.uint8], active: NDArray[np.uint8]) -> dict[Key, Ints]:
+        counts: dict[Key, Ints] = {}
+
+        def add(name: str, component: str, signal: str, flags: NDArray[np.uint8], actions: Mapping[str, Ints]) -> None:
+            offset, table = self.offsets[signal], np.stack(list(actions.values()), axis=1)
+            sums = np.zeros((*flags.shape[:2], table.shape[1]), np.int64)
+            _weighted_sums(flags, offset, table, sums)
+            for column, action in enumerate(actions):
+                if table[:, column].any():
+                    counts[name, component, action] = np.ascontiguousarray(sums[..., column].T)
+
+        for layer in self.workload.layers:
+            action, events = self.synapses[layer.name]
+            add(layer.name, "synapse", layer.source, fired, {action: events})
+        for name in self.offsets:
+            copies = self.cores.copies[name]
+            if name != INPUT:
+                counts[name, "neuron", "neuron_access"] = np.full(active.shape[1::-1], copies.sum(), np.int64)
+                add(name, "neuron", name, active, {"neuron_update": copies})
+                if NEURON_MODELS[str(self.workload.layer(name).neuron)].spikes:
+                    add(name, "neuron", name, fired, {"spike": copies})
+            add(name, "network", name, fired, self.network[name])
+        return counts
+
+    def _seconds(self, fired: NDArray[np.uint8], active: NDArray[np.uint8]) -> NDArray[np.float64]:
+        machine, cores = self.machine, self.cores
+        samples, steps = fired.shape[:2]
+        if machine.latency_s is None or self.traffic is None:
+            return np.full((steps, samples), machine.step_s)
+        latency, way = machine.latency_s, self.traffic
+        own = latency.neuron_access, latency.neuron_update, latency.spike, latency.packet_out
+        common = way.place, way.copies, way.starts, way.target, way.packets, way.processing
+        tiles = cores.cores // machine.mesh.cores_per_tile
+        x, y, _ = machine.mesh.places(tiles)
+        result = np.empty((steps, samples))
+        for sample in range(samples):
+            if machine.timing == "simple":
+                times = simple_times(fired[sample], active[sample], *common, len(cores.cores), own)
+            else:
+                port = cores.cores % machine.mesh.cores_per_tile
+                mesh = x, y, port, machine.mesh.link_buffer
+                times = detailed_times(fired[sample], active[sample], *common, way.hop_seconds, *mesh, own)
+            result[:, sample] = times
+        return result + machine.barrier(cores.tiles)
+
+
+def lay_out(
+    workload: Workload, machine: Event, mapping: str | Mapping[str, Sequence[Run]] | None = None
+) -> ManyCore:
+    """Map a network to a machine's cores and work out whom each neuron reaches.
+
+    Parameters
+    ----------
+    workload : Workload
+    machine : Event
+    mapping : see `map_to_cores`
+
+    Raises
+    ------
+    InvalidInput
+        When the machine cannot run the network: gates, input that is no spikes, layers without neurons, no room.
+    """
+    _check_runs(workload, machine)
+    cores = map_to_cores(workload, machine, mapping)
+    offsets, total = {}, 0
+    for name, places in cores.places.items():
+        offsets[name], total = total, total + len(places)
+    synapses: dict[str, tuple[str, Ints]] = {}
+    network: dict[str, dict[str, Ints]] = {}
+    parts = []
+    for name in offsets:
+        ways = _destinations(workload, machine, cores, name, synapses)
+        network[name] = _network_actions(ways, machine, cores, name)
+        parts.append(replace(ways, source=ways.source + offsets[name]))
+    traffic = None if machine.latency_s is None else _traffic(parts, machine, cores)
+    return ManyCore(workload, machine, cores, offsets, synapses, network, traffic)
+
+
+def run_trace(
+    trace: SpikeTrace,
+    machine: Event,
+    mapping: str | Mapping[str, Sequence[Run]] | None = None,
+    *,
+    parameters: Mapping[str, LayerParameters] | None = None,
+    number: Number | None = None,
+) -> ManyCoreActions:
+    """Run a recorded trace on a machine, chunk by chunk.
+
+    Parameters
+    ----------
+    trace : SpikeTrace
+    machine : Event
+    mapping : see `map_to_cores`
+    parameters : mapping of layer to LayerParameters, optional
+        With them the network is replayed from the trace's input, to know which neurons were updated.
+    number : Real or FixedPoint, optional
+        For that replay.
+    """
+    many = lay_out(trace.workload, machine, mapping)
+    results = []
+    for samples in trace.chunks():
+        signals = {name: trace.read(name, samples) for name in trace.workload.signals}
+        updated = None
+        if parameters is not None:
+            delay = 1 if machine.schedule == "as_recorded" else 0
+            again = replay(
+                trace.workload, parameters, signals[INPUT], number=number, delay=delay, keep_updated=True
+            )
+            updated = again.updated
+        results.append(many.run(signals, updated))
+    if not results:
+        raise InvalidInput(f"trace {trace.path}: holds no sample; record some data")
+    first = results[0]
+    counts = {key: np.concatenate([part.counts[key] for part in results], axis=1) for key in first.counts}
+    seconds = {key: np.concatenate([part.seconds[key] for part in results], axis=1) for key in first.seconds}
+    return replace(first, samples=sum(part.samples for part in results), counts=counts, seconds=seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ways:
+    """Destinations of one signal's neurons, sorted by neuron and core: the kind of packet each spike sends there."""
+
+    source: Ints
+    place: Ints  # destination core
+    packets: Ints  # per spike
+    processing: NDArray[np.float64]  # seconds per packet
+
+
+def _destinations(
+    workload: Workload, machine: Event, cores: CoreMap, name: str, synapses: dict[str, tuple[str, Ints]]
+) -> _Ways:
+    """Merge what all readers of a signal hold on each core, and note each reader's synaptic events per spike."""
+    size, used = len(cores.places[name]), len(cores.cores)
+    keys, events, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for target, layer in readers(workload, name):
+        source, place, number = reached(layer, machine, cores.places[target], cores.copies[target])
+        kind = unit(layer, machine)
+        totals = np.zeros(size, np.int64)
+        np.add.at(totals, source, number)
+        synapses[layer.name] = f"synop.{kind}", totals
+        keys.append(source * used + place)
+        events.append(number)
+        seconds.append(number * (0.0 if machine.latency_s is None else getattr(machine.latency_s.synop, kind)))
+    ways, where = np.unique(np.concatenate(keys), return_inverse=True)
+    number = np.bincount(where, np.concatenate(events), len(ways)).astype(np.int64)
+    work = np.bincount(where, np.concatenate(seconds), len(ways))
+    packets = number if machine.packet_per == "synapse" else np.ones_like(number)
+    fixed = 0.0 if machine.latency_s is None else machine.latency_s.packet_in
+    return _Ways(ways // used, ways % used, packets, fixed + work / packets)
+
+
+def _network_actions(ways: _Ways, machine: Event, cores: CoreMap, name: str) -> dict[str, Ints]:
+    own = cores.cores[cores.places[name]]
+    hops = machine.mesh.hops(own[ways.source], cores.cores[ways.place])
+    per_way = {"packet_out": ways.packets, "packet_in": ways.packets}
+    per_way |= {f"hop.{way}": number * ways.packets for way, number in hops.items()}
+    result = {}
+    for action, number in per_way.items():
+        result[action] = np.bincount(ways.source, number, len(own)).astype(np.int64)
+    return result
+
+
+def _traffic(parts: Sequence[_Ways], machine: Event, cores: CoreMap) -> Traffic:
+    place = np.concatenate(list(cores.places.values()))
+    copies = np.concatenate([own * (name != INPUT) for name, own in cores.copies.items()])
+    source = np.concatenate([part.source for part in parts])
+    target = np.concatenate([part.place for part in parts])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(place)))]).astype(np.int64)
+    packets = np.concatenate([part.packets for part in parts])
+    processing = np.concatenate([part.processing for part in parts])
+    seconds = np.zeros(len(target))
+    if machine.latency_s is not None and machine.timing == "detailed":
+        hops = machine.mesh.hops(cores.cores[place[source]], cores.cores[target])
+        latency = machine.latency_s.hop
+        if latency.chip is None and hops["chip"].any():
+            raise InvalidInput(
+                f"the network takes {cores.chips} chips, but the time between chips is not known: give "
+                f"latency_s.hop.chip, take timing simple, or a larger mesh"
+            )
+        seconds = sum((hops[way] * (getattr(latency, way) or 0.0) for way in hops), seconds)
+    return Traffic(place, copies, starts, target, packets, processing, seconds)
+
+
+def _check_runs(workload: Workload, machine: Event) -> None:
+    populations(workload)  # refuses layers that pass values on
+    for layer in workload.layers:
+        if layer.gate is not None:
+            raise InvalidInput(
+                f"layer {layer.name!r} has a {layer.gate} gate, which many-core chips cannot run; use the frozen gate, "
+                f"or a machine that supports layer_mean_gate"
+            )
+    if workload.input_kind not in ("spike", *machine.supports):
+        raise InvalidInput(
+            f"workload {workload.name!r}: its input is {workload.input_kind}, but this machine carries only "
+            f"{', '.join(('spike', *machine.supports))}; encode the input as spikes, or take a machine that reads it"
+        )
+
+
+def _flat(values: NDArray, name: str) -> NDArray[np.uint8]:
+    values = np.asarray(values)
+    if values.ndim < 3:
+        raise InvalidInput(f"signal {name!r} is {values.shape}; it must be (steps, samples, ...)")
+    return (values.reshape(*values.shape[:2], -1) != 0).astype(np.uint8)
+
+
+@njit(cache=True, nogil=True)
+def _weighted_sums(flags: Any, offset: int, table: Any, sums: Any) -> None:
+    """Rows of ``table`` (neurons, columns) summed over the flagged neurons, from ``offset`` on, of each step."""
+    for sample in range(flags.shape[0]):
+        for step in range(flags.shape[1]):
+            for neuron in range(table.shape[0]):
+                if flags[sample, step, offset + neuron]:
+                    for column in range(table.shape[1]):
+                        sums[sample, step, column] += table[neuron, column]

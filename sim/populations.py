@@ -1,0 +1,95 @@
+"""Neuron populations of a workload and the synapses that feed each, in an order that can be computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InvalidInput
+from .layers import INPUT, Layer
+from .workload import Workload
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons of one layer, with every layer whose current reaches them.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name, which is also the name of the signal that the neurons emit.
+    layer : Layer
+        The layer that owns the neurons.
+    synapses : tuple of Layer
+        That layer first, then those that join it, in the workload's order.
+    """
+
+    name: str
+    layer: Layer
+    synapses: tuple[Layer, ...]
+
+
+def populations(workload: Workload) -> tuple[Population, ...]:
+    """The populations of a workload, each after those whose spikes of the same step it reads.
+
+    Raises
+    ------
+    InvalidInput
+        When a layer passes values on without neurons (pooling of spikes, sums, concatenation, up-sampling): its
+        outputs are no spikes of a neuron. Fold average pooling into `AveragePool`, before the neuron.
+    """
+    waiting = []
+    for layer in workload.layers:
+        if layer.neuron is None and layer.joins is None:
+            raise InvalidInput(
+                f"workload {workload.name!r}: layer {layer.name!r} ({type(layer).__name__}) passes values on between "
+                f"signals; only layers with neurons, and layers that join their current, can be run spike by spike"
+            )
+        if layer.neuron is not None:
+            joined = (other for other in workload.layers if other.joins == layer.name)
+            waiting.append(Population(layer.name, layer, (layer, *joined)))
+    done, ordered = {INPUT}, []
+    while waiting:  # the workload has refused cycles within a step, so each round finds at least one
+        ready = [item for item in waiting if all(x.delay or done.issuperset(x.sources) for x in item.synapses)]
+        ordered += ready
+        done |= {item.name for item in ready}
+        waiting = [item for item in waiting if item.name not in done]
+    return tuple(ordered)
+
+
+def depths(workload: Workload) -> dict[str, int]:
+    """Synaptic hops from the input to each population along its longest path: the input is 0, its readers 1."""
+    result = {INPUT: 0}
+    for item in populations(workload):
+        sources = [source for layer in item.synapses if not layer.delay for source in layer.sources]
+        result[item.name] = 1 + max((result[source] for source in sources), default=0)
+    return result
+
+
+def tap_major(layer: Layer, weights: NDArray) -> NDArray:
+    """A layer's weights as (input channel, kernel tap, output channel of the group), the order they are fetched in.
+
+    Parameters
+    ----------
+    layer : Layer
+    weights : array of ``layer.weight_shape``
+        A layer without weights (a skip path) takes one number: what each of its edges carries.
+    """
+    groups, in_channels, _ = layer.channel_groups
+    weights = np.asarray(weights)
+    if layer.weight_shape == (0,):
+        taps = int(layer.connections.taps.max(initial=-1)) + 1
+        if weights.shape != ():
+            raise InvalidInput(f"layer {layer.name!r}: has no weights of its own; give one number for all of its edges")
+        return np.full((in_channels, taps, layer.run_length), weights)
+    if weights.shape != layer.weight_shape:
+        raise InvalidInput(f"layer {layer.name!r}: weights are {weights.shape}; they must be {layer.weight_shape}")
+    kernel = layer.weight_shape[2:]
+    taps_of = np.unravel_index(np.arange(int(np.prod(kernel, dtype=np.int64))), kernel) if kernel else ()
+    channel = np.arange(in_channels)[:, None, None]
+    out_channel = channel // (in_channels // groups) * layer.run_length + np.arange(layer.run_length)
+    place = layer.weight_index(channel, out_channel, tuple(tap[None, :, None] for tap in taps_of))  # type: ignore[arg-type]  # index arithmetic, good for arrays
+    chosen = weights[place]
+    return np.ascontiguousarray(np.broadcast_to(chosen, (in_channels, len(taps_of[0]) if kernel else 1, layer.run_length)))

@@ -1,0 +1,451 @@
+"""Writing a trace: spikes in, packed, verified, compressed and digested chunk by chunk; committed by its manifest."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import draft as drafts
+from .chunking import DEFAULT_MEMORY, MIB, Chunking, mask_grid, plan_chunking, shrink
+from .errors import InvalidInput
+from .manifest import FORMAT, MAX_LAYERS, MAX_STEPS, VERSION, Manifest, array_entry, manifest_bytes, sealed, trace_hash
+from .packing import Words, pack_planes
+from .shards import (
+    DIGEST_BYTES,
+    GROUP_METADATA,
+    Grid,
+    Index,
+    StoredArray,
+    array_metadata,
+    chunk_digest,
+    digest,
+    encode_chunk,
+    join_shard,
+    shard_key,
+)
+from .workload import Workload, workload_to_dict
+
+MAX_PROVENANCE_BYTES = 2**20
+Record = tuple[int, str]  # of one shard: size of its file, digests of its chunks in order of their slots
+
+
+class TraceWriter:
+    """Writes one trace, batch by batch; a context manager that commits on a clean exit and else leaves nothing.
+
+    Parameters
+    ----------
+    path : str or path
+        Folder of the trace, or an fsspec URL. It appears only when whole.
+    workload : Workload
+        Declares the signals to give, their shapes and kinds.
+    steps : int
+        Time steps of every sample.
+    provenance : mapping, optional
+        JSON data on where the spikes come from; not part of the trace hash.
+    overwrite : bool
+        Replace a trace of that name, once the new one is whole.
+    chunk_samples : int, optional
+        Samples in a chunk. By default it follows from workload and steps; another value is another hash.
+    memory : int
+        Bytes that writing may take beside the arrays given to `append`.
+
+    Raises
+    ------
+    InvalidInput
+        If the place is taken or cannot be written, or the memory does not suffice.
+
+    Notes
+    -----
+    How samples are batched does not matter: chunks, digests and hash depend on the samples and their order alone.
+    One writer at a time; a second one writes a draft of its own, and the last to finish wins where overwriting is allowed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        workload: Workload,
+        steps: int,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        chunk_samples: int | None = None,
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
+        where = f"cannot write trace {os.fspath(path)}"
+        if not _is_count(steps, MAX_STEPS):
+            raise InvalidInput(f"{where}: steps is {steps!r}; it must be an integer from 1")
+        if chunk_samples is not None and not _is_count(chunk_samples, 2**20):
+            raise InvalidInput(f"{where}: chunk_samples is {chunk_samples!r}; it must be an integer from 1 to {2**20}")
+        if len(workload.layers) > MAX_LAYERS:
+            raise InvalidInput(f"{where}: {len(workload.layers)} layers; at most {MAX_LAYERS} fit one trace")
+        folded = defaultdict(list)
+        for name in workload.signals:
+            folded[name.casefold()].append(name)
+        twins = [names for names in folded.values() if len(names) > 1]
+        if twins:
+            raise InvalidInput(f"{where}: layers {twins[0]} differ in case alone, which some file systems cannot keep apart")
+        self._provenance = _json_copy(provenance or {}, f"{where}: provenance")
+        self.workload, self.steps = workload, int(steps)
+        self._chunking = plan_chunking(workload, self.steps, chunk_samples)
+        if self._chunking.writer_bytes > memory:
+            raise InvalidInput(
+                f"{where}: writing it takes {-(-self._chunking.writer_bytes // MIB)} MiB, the memory setting allows "
+                f"{memory // MIB}; raise it"
+            )
+        self.samples = 0
+        self._signals = workload.signals
+        self._planes = {name: 2 if kind == "signed_spike" else 1 for name, (_, kind) in self._signals.items()}
+        self._pending: dict[str, Words] = {}  # packed samples that do not fill a chunk yet, (planes, steps, samples, words)
+        self._labels: dict[str, NDArray[np.int64]] | None = None  # of the current chunk; None before the first batch
+        self._chunk = 0  # number of the chunk being filled
+        self._done: dict[str, int] = dict.fromkeys(self._signals, 0)  # step chunks of it that are encoded
+        self._open: dict[tuple[str, Index], dict[int, tuple[bytes, str]]] = defaultdict(dict)
+        self._records: dict[str, dict[Index, Record]] = defaultdict(dict)
+        self._fresh: list[tuple[str, Index, int, str]] = []  # shards written since the last journal row
+        self._rows = 0
+        self._usable, self._finished = True, False
+        self._draft = drafts.begin(path, overwrite)
+        try:
+            self._masks = self._write_masks()
+            self._write_header(chunk_samples)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self.abort()
+        elif not self._finished:
+            self.close()
+
+    # Taking samples in ----------------------------------------------------------------------------------------------
+    def append(
+        self,
+        signals: Mapping[str, ArrayLike],
+        labels: ArrayLike | None = None,
+        predictions: ArrayLike | None = None,
+    ) -> None:
+        """Add samples.
+
+        Parameters
+        ----------
+        signals : mapping of signal to array (steps, batch, *shape)
+            Every signal of the workload, of any real dtype; each value is verified against the declared kind.
+        labels, predictions : integer array (batch,), optional
+            In every batch or in none.
+
+        Raises
+        ------
+        InvalidInput
+            If a signal is missing, of another shape or contradicts its kind, or the disk is full. The writer can then
+            only be left.
+        """
+        if not self._usable:
+            raise InvalidInput(f"trace {self._draft.final}: its writer is closed or has failed; open a new one")
+        self._usable = False
+        arrays, batch = self._check_signals(signals)
+        given = self._check_labels({"labels": labels, "predictions": predictions}, batch)
+        size = self._chunking.chunk_samples
+        start = 0
+        while start < batch:
+            filled = self.samples - self._chunk * size
+            stop = min(batch, start + size - filled)
+            for name, values in given.items():
+                assert self._labels is not None
+                self._labels[name][filled : filled + stop - start] = values[start:stop]
+            for name, array in arrays.items():
+                self._take(name, array[:, start:stop], filled)
+            self.samples += stop - start
+            if filled + stop - start == size:
+                self._end_chunk()
+            start = stop
+        self._usable = True
+
+    def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], int]:
+        missing, foreign = set(self._signals) - set(signals), set(signals) - set(self._signals)
+        if missing or foreign:
+            raise InvalidInput(
+                f"trace {self._draft.final}: signals {sorted(missing)} are missing and {sorted(foreign)} unknown; "
+                f"the workload has {', '.join(self._signals)}"
+            )
+        arrays = {name: np.asarray(signals[name]) for name in self._signals}
+        batch = arrays["input"].shape[1] if arrays["input"].ndim > 1 else 0
+        for name, (shape, _) in self._signals.items():
+            wanted = (self.steps, batch, *shape)
+            if arrays[name].shape != wanted:
+                raise InvalidInput(
+                    f"trace {self._draft.final}: signal {name!r} has shape {arrays[name].shape}; it must be {wanted}, "
+                    f"(steps, batch, *shape)"
+                )
+        return arrays, batch
+
+    def _check_labels(self, given: Mapping[str, ArrayLike | None], batch: int) -> dict[str, NDArray[np.int64]]:
+        arrays = {name: np.asarray(values) for name, values in given.items() if values is not None}
+        if self._labels is None:
+            self._labels = {name: np.zeros(self._chunking.chunk_samples, np.int64) for name in arrays}
+        if set(arrays) != set(self._labels):
+            raise InvalidInput(
+                f"trace {self._draft.final}: this batch brings {sorted(arrays)}, earlier ones {sorted(self._labels)}; "
+                f"give labels and predictions with every batch or with none"
+            )
+        for name, values in arrays.items():
+            if values.shape != (batch,) or values.dtype.kind not in "iu":
+                raise InvalidInput(
+                    f"trace {self._draft.final}: {name} are {values.dtype} {values.shape}; they must be integers ({batch},)"
+                )
+        return {name: values.astype(np.int64) for name, values in arrays.items()}
+
+    def _take(self, name: str, values: NDArray[Any], filled: int) -> None:
+        """Pack the samples of one signal that go into the current chunk, and encode the chunk if they fill it."""
+        size, kind = self._chunking.chunk_samples, self._signals[name][1]
+        chunk_steps = self._chunking.grids[name].chunk[-3]
+        for first in range(0, self.steps, chunk_steps):
+            block = values[first : first + chunk_steps]
+            words = pack_planes(block, kind, f"trace {self._draft.final}: signal {name!r}", (first, self.samples))
+            if block.shape[1] == size:
+                self._encode(name, first // chunk_steps, words)
+            else:
+                pending = self._pending_planes(name, len(words))
+                pending[: len(words), first : first + len(block), filled : filled + block.shape[1]] = words
+
+    def _pending_planes(self, name: str, planes: int) -> Words:
+        """Room for the samples of the current chunk, with at least this many planes."""
+        shape = (self.steps, self._chunking.chunk_samples, self._chunking.grids[name].chunk[-1])
+        have = self._pending.get(name)
+        if have is None or len(have) < planes:
+            room = np.zeros((planes, *shape), np.uint64)
+            if have is not None:
+                room[: len(have)] = have
+            self._pending[name] = room
+        return self._pending[name]
+
+    # Chunks and shards ----------------------------------------------------------------------------------------------
+    def _end_chunk(self) -> None:
+        """All samples of the current chunk are here: encode what is pending, and write the row of shards if it is full."""
+        size = self._chunking.chunk_samples
+        for name, words in self._pending.items():
+            chunk_steps = self._chunking.grids[name].chunk[-3]
+            for first in range(0, self.steps, chunk_steps):
+                self._encode(name, first // chunk_steps, words[:, first : first + chunk_steps, :size])
+        for name, values in (self._labels or {}).items():
+            self._put(name, self._chunking.labels, (self._chunk,), values[:size])
+            values[:] = 0
+        self._pending.clear()
+        self._done = dict.fromkeys(self._signals, 0)
+        self._chunk += 1
+        if self._chunk * size % self._chunking.shard_samples == 0:
+            self._end_row()
+
+    def _encode(self, name: str, step_chunk: int, words: Words) -> None:
+        """Encode the chunks of one signal at one chunk of steps: one for every plane known so far."""
+        grid, planes = self._chunking.grids[name], len(words)
+        if planes > self._planes[name]:
+            self._grow(name, planes)
+        for plane in range(self._planes[name]):
+            if plane < planes and words.shape[1:] == grid.chunk[-3:]:
+                chunk = words[plane]
+            else:
+                chunk = np.zeros(grid.chunk[-3:], np.uint64)
+                if plane < planes:
+                    chunk[: words.shape[1], : words.shape[2]] = words[plane]
+            self._put_plane(name, grid, plane, step_chunk, self._chunk, chunk)
+        self._done[name] = step_chunk + 1
+
+    def _grow(self, name: str, planes: int) -> None:
+        """A larger graded value than before: fill the new planes of all earlier chunks with zeros."""
+        grid = self._chunking.grids[name]
+        zeros = np.zeros(grid.chunk[-3:], np.uint64)
+        step_chunks = -(-self.steps // grid.chunk[-3])
+        for plane in range(self._planes[name], planes):
+            for chunk in range(self._chunk + 1):
+                for step_chunk in range(step_chunks if chunk < self._chunk else self._done[name]):
+                    self._put_plane(name, grid, plane, step_chunk, chunk, zeros)
+        self._planes[name] = planes
+
+    def _put_plane(self, name: str, grid: Grid, plane: int, step_chunk: int, chunk: int, words: Words) -> None:
+        index = (plane, step_chunk, chunk, 0) if len(grid.chunk) == 4 else (step_chunk, chunk, 0)
+        self._put(f"signals/{name}", grid, index, words.reshape(grid.chunk))
+
+    def _put(self, name: str, grid: Grid, chunk: Index, words: NDArray[Any]) -> None:
+        """Encode and digest one chunk; write its shard once all of its chunks are there."""
+        shard, slot = grid.place(chunk)
+        chunks = self._open[name, shard]
+        chunks[slot] = encode_chunk(words), chunk_digest(name, chunk, grid, words)
+        slots = math.prod(grid.per_shard)
+        if len(grid.chunk) > 1:  # the last shard of steps may hold fewer chunks
+            step_chunks = -(-self.steps // grid.chunk[-3])
+            slots = slots // grid.per_shard[-3] * min(grid.per_shard[-3], step_chunks - shard[-3] * grid.per_shard[-3])
+        if len(chunks) == slots:
+            self._write_shard(name, grid, shard)
+
+    def _write_shard(self, name: str, grid: Grid, shard: Index) -> None:
+        chunks = self._open.pop((name, shard))
+        data = join_shard({slot: encoded for slot, (encoded, _) in chunks.items()}, math.prod(grid.per_shard))
+        self._draft.write(shard_key(name, shard), data)
+        digests = "".join(found for _, (_, found) in sorted(chunks.items()))
+        self._records[name][shard] = len(data), digests
+        self._fresh.append((name, shard, len(data), digests))
+
+    def _end_row(self) -> None:
+        """Note in the journal that all samples so far are whole."""
+        self._draft.write(drafts.row_key(self._rows), _journal_entry(samples=self.samples, shards=self._fresh))
+        self._fresh = []
+        self._rows += 1
+
+    # Beginning and end ----------------------------------------------------------------------------------------------
+    def _write_masks(self) -> dict[str, StoredArray]:
+        """Write the zero-weight maps, which are known from the start."""
+        masks = {}
+        for layer in self.workload.layers:
+            if layer.nonzero is None:
+                continue
+            name, words = f"nonzero/{layer.name}", pack_planes(layer.nonzero.reshape(1, 1, -1), "spike")[0, 0, 0]
+            grid = mask_grid(words.size)
+            for chunk in range(-(-words.size // grid.chunk[0])):
+                part = np.zeros(grid.chunk, np.uint64)
+                piece = words[chunk * part.size : (chunk + 1) * part.size]
+                part[: piece.size] = piece
+                shard, slot = grid.place((chunk,))
+                self._open[name, shard][slot] = encode_chunk(part), chunk_digest(name, (chunk,), grid, part)
+            for _, shard in [key for key in self._open if key[0] == name]:
+                self._write_shard(name, grid, shard)
+            masks[name] = finish_array(self._draft, name, (words.size,), grid, self._records.pop(name))
+        if masks:
+            self._draft.write("nonzero/zarr.json", GROUP_METADATA)
+        self._fresh = []
+        return masks
+
+    def _write_header(self, chunk_samples: int | None) -> None:
+        header = _journal_entry(
+            samples=0,
+            steps=self.steps,
+            chunk_samples=chunk_samples,
+            workload=workload_to_dict(self.workload),
+            provenance=self._provenance,
+            masks={name: array_entry(mask) for name, mask in self._masks.items()},
+        )
+        self._draft.write(drafts.HEADER, header)
+
+    def close(self) -> None:
+        """Commit the trace; afterwards it is at its path, whole.
+
+        Raises
+        ------
+        InvalidInput
+            If no sample was appended, an append failed, or the place cannot be written.
+        """
+        if not self._usable:
+            self.abort()
+            raise InvalidInput(f"trace {self._draft.final}: its writer is closed or has failed; nothing was written")
+        self._usable, self._finished = False, True
+        manifest = None
+        try:
+            if self.samples == 0:
+                raise InvalidInput(f"trace {self._draft.final}: no sample was recorded; give a data set that is not empty")
+            size = self._chunking.chunk_samples
+            if self.samples < size:
+                self._chunking = shrink(self._chunking, self.samples)
+            if self.samples % size:
+                self._end_chunk()
+            for name, shard in list(self._open):
+                self._write_shard(name, self._grid(name), shard)
+            manifest = finish(
+                self._draft, self.workload, self.steps, self.samples, self._chunking, self._records, self._masks, self._provenance
+            )
+            drafts.commit(self._draft, manifest)
+        except BaseException:
+            drafts.discard(self._draft, manifest)
+            raise
+
+    def _grid(self, name: str) -> Grid:
+        return self._chunking.labels if name in ("labels", "predictions") else self._chunking.grids[name.partition("/")[2]]
+
+    def abort(self) -> None:
+        """Remove what was written; a trace that was there before stays."""
+        if not self._finished:
+            self._usable, self._finished = False, True
+            drafts.discard(self._draft)
+
+
+def finish(
+    draft: drafts.Draft,
+    workload: Workload,
+    steps: int,
+    samples: int,
+    chunking: Chunking,
+    records: Mapping[str, Mapping[Index, Record]],
+    masks: Mapping[str, StoredArray],
+    provenance: Mapping[str, Any],
+) -> bytes:
+    """Write the metadata of all arrays of a draft and return its manifest, which is still to be committed."""
+    arrays = dict(masks)
+    for name, written in records.items():
+        if name.startswith("signals/"):
+            grid = chunking.grids[name.partition("/")[2]]
+            planes = (1 + max(shard[0] for shard in written),) if len(grid.chunk) == 4 else ()
+            shape: Index = (*planes, steps, samples, grid.chunk[-1])
+        else:
+            grid, shape = chunking.labels, (samples,)
+        arrays[name] = finish_array(draft, name, shape, grid, written)
+    data = workload_to_dict(workload)
+    plain = json.loads(json.dumps(data))
+    manifest = Manifest(
+        hash=trace_hash(steps, samples, plain, arrays.values()),
+        steps=steps,
+        samples=samples,
+        prefix=draft.prefix,
+        workload=plain,
+        arrays=arrays,
+        provenance=provenance,
+        written_by={
+            "spikejoule": importlib.metadata.version("spikejoule"),
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        },
+    )
+    return manifest_bytes(manifest)
+
+
+def finish_array(
+    draft: drafts.Draft, name: str, shape: Index, grid: Grid, records: Mapping[Index, Record]
+) -> StoredArray:
+    """Write an array's metadata, and gather the digests of its chunks from the records of its shards."""
+    chunks = grid.chunks(shape)
+    digests = np.empty((*chunks, DIGEST_BYTES), np.uint8)
+    for shard, (_, found) in records.items():
+        place = tuple(slice(s * per, (s + 1) * per) for s, per in zip(shard, grid.per_shard, strict=True))
+        digests[place] = np.frombuffer(bytes.fromhex(found), np.uint8).reshape(digests[place].shape)
+    metadata = array_metadata(shape, grid)
+    draft.write(f"{name}/zarr.json", metadata)
+    sizes = tuple(records[shard][0] for shard in np.ndindex(*grid.shards(shape)))
+    return StoredArray(name, shape, grid, digests.tobytes().hex(), sizes, digest(metadata))
+
+
+def _journal_entry(**members: object) -> bytes:
+    return sealed({"format": FORMAT, "version": VERSION, **members})
+
+
+def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+    try:
+        text = json.dumps(dict(data), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{where} must be JSON data: {error}") from error
+    if len(text) > MAX_PROVENANCE_BYTES:
+        raise InvalidInput(f"{where} takes {len(text)} bytes; at most {MAX_PROVENANCE_BYTES} are kept")
+    return dict(json.loads(text))
+
+
+def _is_count(value: object, limit: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 1 <= value <= limit

@@ -1,0 +1,117 @@
+"""The command line as a user meets it, in a process of its own where the exit code matters."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from spikejoule import cli
+from spikejoule.sim.trace import TraceWriter
+from spikejoule.sim.workload import Conv2d, Linear, Workload
+from typer.testing import CliRunner
+
+COMMANDS = ("train", "record", "count", "estimate", "compare", "report")
+CONV = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
+FC = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
+NET = Workload(name="net", input_shape=(1, 5, 5), layers=(CONV, FC))
+
+
+def spikejoule(*words: object, cwd: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "spikejoule.cli", *map(str, words)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"}
+    )
+
+
+def write_trace(path: Path, rate: float = 0.3, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    with TraceWriter(path, NET, 3, provenance={"seed": seed}) as writer:
+        spikes = {name: rng.random((3, 8, *shape)) < rate for name, (shape, _) in NET.signals.items()}
+        writer.append(spikes, labels=np.zeros(8, int), predictions=np.arange(8) % 2)
+    return path
+
+
+@pytest.fixture
+def trace(tmp_path):
+    return write_trace(tmp_path / "trace.zarr")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(command):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: spikejoule {command} " in " ".join(result.output.split())
+
+
+def test_count_prints_every_layer_and_writes_the_table(trace, tmp_path):
+    result = spikejoule("count", trace, "--out", "counts.csv", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "conv" in result.stdout
+    assert (
+        (tmp_path / "counts.csv").read_text().startswith("layer,step,part,operation,count\nconv,0,synapse,accumulate,")
+    )
+
+
+def test_estimate_as_json_is_one_document(trace, tmp_path):
+    result = spikejoule("estimate", trace, "-a", "sop-45nm", "--json", cwd=tmp_path)
+    data = json.loads(result.stdout)
+    assert data["energy_pj"] == pytest.approx(0.9 * data["synaptic_operations"])
+
+
+def test_compare_writes_both_reports(tmp_path):
+    words = [f"{name}={write_trace(tmp_path / f'{name}.zarr', rate)}" for name, rate in (("A", 0.4), ("B", 0.2))]
+    result = spikejoule("compare", *words, "--baseline", "A", "--out", "out/ab", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out" / "ab.html").stat().st_size > 1000
+    assert (tmp_path / "out" / "ab.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["estimate", "nothing.zarr"], "nothing.zarr"),
+        (["estimate", "trace.zarr", "-a", "loihi9"], "'loihi9' is not known"),
+        (["estimate", "trace.zarr", "-a", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["estimate", "trace.zarr", "--frobnicate"], "frobnicate"),
+        (["record", "trace.zarr"], "no run folder"),
+        (["train", "--dataset", "imagenet"], "dataset is 'imagenet'"),
+        (["train", "--steps", "0"], "steps is 0"),
+        (["train", "--gate", "magic"], "magic"),
+        (["train", "--learning-rate", "nan"], "learning_rate"),
+        (["compare", "--baseline", "A", "A"], "NAME=TRACE"),
+        (["compare", "--baseline", "C", "A=trace.zarr"], "'C'"),
+        (["report", "--dataset", "imagenet"], "dataset is 'imagenet'"),
+        (["accelerators", "show", "loihi9"], "'loihi9' is not known"),
+        (["count", "trace.zarr", "--out", "trace.zarr/zarr.json/x.csv"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(trace, tmp_path, words, message):
+    result = spikejoule(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() != 0, reason="needs a file system of its own size, which only root may mount"
+)
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount command")
+def test_a_full_disk_is_one_clear_line_and_leaves_earlier_results_whole(trace, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=False).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (small / "counts.csv").write_text("earlier")
+        (small / "filler").write_bytes(b"0" * 57_000)
+        result = spikejoule("count", trace, "--out", small / "counts.csv", cwd=tmp_path)
+        assert (result.returncode, (small / "counts.csv").read_text()) == (2, "earlier")
+        assert "No space left" in result.stderr
+        assert sorted(path.name for path in small.iterdir()) == ["counts.csv", "filler"]
+    finally:
+        subprocess.run(["umount", small], check=True)
