@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from .energy.accelerator import Accelerator, accelerator_names, load_accelerator
     from .energy.estimate import EnergyEstimate, estimate
     from .models.agmm import GateConfig
+    from .models.derive import derive
     from .models.record import record
-    from .models.run import Run, derive, open_run
+    from .models.run import Run
     from .models.train import TrainConfig, train, train_many
     from .reports.compare import Comparison, compare
     from .sim.errors import InvalidInput
@@ -36,10 +37,9 @@ _HOMES = {
     "accelerator_names": "energy.accelerator",
     "compare": "reports.compare",
     "count": "sim.operations",
-    "derive": "models.run",
+    "derive": "models.derive",
     "estimate": "energy.estimate",
     "load_accelerator": "energy.accelerator",
-    "open_run": "models.run",
     "record": "models.record",
     "train": "models.train",
     "train_many": "models.train",
@@ -62,7 +62,6 @@ __all__ = [  # the keys of _HOMES, written out for type checkers
     "derive",
     "estimate",
     "load_accelerator",
-    "open_run",
     "record",
     "train",
     "train_many",

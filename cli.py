@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .energy.estimate import EnergyEstimate
+    from .models.config import TrainConfig
     from .sim.operations import OperationCounts
     from .sim.trace import SpikeTrace
 
@@ -115,9 +116,10 @@ def record(
 ) -> None:
     """Record the spikes of a trained network on a part of its data; prints the trace's path."""
     from .models.record import record as run_recording
-    from .models.run import open_run
+    from .models.run import Run
 
-    trace = run_recording(open_run(run), split=split)
+    with _progress() as progress:
+        trace = run_recording(Run.open(run), split=split, progress=progress)
     print(trace.path)
 
 
@@ -202,15 +204,14 @@ def report(
     from .study import Study, run_study
 
     base = TrainConfig(dataset=dataset)
+    base = shortened(base) if quick else base
+    out = out or Path("out") / (dataset + ("-quick" if quick else ""))
     with _progress() as progress:
-        if tune:
-            from .models.tune import tune as run_tuning
-
-            run_tuning(base, progress=progress)
-        study = Study(base=shortened(base) if quick else base, seeds=tuple(range(1 if quick else seeds)))
+        rates = _tune(base, out, runs=runs, workers=workers, progress=progress) if tune else {}
+        study = Study(base=base, seeds=tuple(range(1 if quick else seeds)), rates=rates)
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
     print(comparison.headline())
-    _write(comparison, out or Path("out") / (dataset + ("-quick" if quick else "")), formats)
+    _write(comparison, out, formats)
 
 
 @accelerators.command("list", epilog="Example: spikejoule accelerators list")
@@ -246,6 +247,17 @@ def validate_accelerator(file: Annotated[str, typer.Argument(help="Path of a .ya
 
     machine = load_accelerator(file)
     print(f"{file}: valid; {machine.name}, kind {machine.architecture.kind}, {len(machine.prices)} prices")
+
+
+def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
+    """Choose learning rates on validation data and keep the table beside the report."""
+    from .models.tune import tune, write_rates
+
+    tuning = tune(base, **how)
+    path = out.with_name(out.name + "-learning_rates.yaml")
+    write_rates([tuning], path)
+    print(f"{path}  (copy it to configs/learning_rates.yaml to keep these rates)")
+    return tuning.chosen
 
 
 def _open_trace(path: Path) -> SpikeTrace:

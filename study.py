@@ -35,12 +35,15 @@ class Study:
     seeds : tuple of int
     accelerators : tuple of str
         Names or files; the first is the one that the report's first page speaks of.
+    rates : mapping of variant to learning rate, optional
+        Of trained variants; the tuned ones of configs/ for those not given.
     """
 
     base: TrainConfig = field(default_factory=TrainConfig)
     variants: tuple[str, ...] = tuple(VARIANTS)
     seeds: tuple[int, ...] = (0, 1, 2)
     accelerators: tuple[str, ...] = ACCELERATORS
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.variants if name not in VARIANTS]
@@ -55,7 +58,10 @@ class Study:
             raise InvalidInput("accelerators: none given; name at least one")
 
     def configs(self, variant: str) -> list[TrainConfig]:
-        return [replace(variant_config(variant, self.base), seed=seed) for seed in self.seeds]
+        """One config per seed; a derived variant has the rate of the one it is derived from."""
+        config = variant_config(variant, self.base)
+        rate = self.rates.get(replace(config, derived=None).variant)
+        return [replace(config, seed=seed, learning_rate=rate or config.learning_rate) for seed in self.seeds]
 
 
 def run_study(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
 from spikejoule.sim.synops import pack_input
 from spikejoule.sim.workload import Conv2d
 

@@ -14,9 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before any of them is loaded
-    os.environ[threads] = "1"
-
 from counting import counting_rows, many_class_rows, packing_rows, thread_rows
 from forward import forward_rows
 from measure import Row
@@ -62,9 +59,9 @@ def report(results: dict[str, list[Row]]) -> str:
     lines = [
         "# Performance",
         "",
-        "Written by `python3 run.py bench`. Medians and quartiles over rounds in which the candidates take turns; process",
-        "CPU time of one thread unless a row says wall time. The spikes are those of the seven binary convolutions of a",
-        "VGG-11 (4 steps, 16 samples, 10 % independent spikes: 1.8 MB packed).",
+        "Written by `python3 run.py bench`. Medians and quartiles over rounds in which the candidates take turns;",
+        "process CPU time of one thread unless a row says wall time. The spikes are those of the seven binary",
+        "convolutions of a VGG-11 (4 steps, 16 samples, 10 % independent spikes: 1.8 MB packed).",
         "",
         f"Machine: {machine()}. Commit: {commit()}.",
         "",

@@ -40,7 +40,8 @@ def startup_rows() -> list[Row]:
                     seconds[name].append(float(printed))
     return [
         summary("`import numpy, numba`", seconds["import"], "s"),
-        ratio("import of the counter: over `import numpy, numba`", seconds["ours"], seconds["import"], 1.5, at_least=False),
+        ratio("import of the counter: over `import numpy, numba`",
+              seconds["ours"], seconds["import"], 1.5, at_least=False),
         ratio("import and first count, warm cache: over numba's import and first call of a trivial cached kernel",
               seconds["ours first"], seconds["first"], 1.5, at_least=False),
         ratio("import and first count, warm cache: over `import numpy, numba` alone",

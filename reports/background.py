@@ -29,8 +29,8 @@ def coverage(comparison: Comparison) -> list[Block]:
     left_out = tables.omitted(comparison)
     return [
         Paragraph(
-            "Every action that occurs has a price, or the estimate would have been refused: nothing is silently counted "
-            "as zero. The second table is what the machines' models leave out on purpose."
+            "Every action that occurs has a price, or the estimate would have been refused: nothing silently counts as "
+            "zero. The second table is what the machines' models leave out on purpose."
         ),
         _text_table("priced", "Priced.", priced, ("Accelerator", "Component", "Actions")),
         _text_table("not-priced", "Not priced.", left_out, ("Accelerator", "Part", "Why")),

@@ -34,10 +34,11 @@ def summary_table(comparison: Comparison) -> Table:
     ]
     seeds, first = len(comparison.seeds), comparison.estimates[comparison.baseline][0]
     caption = (
-        f"Per inference on {first.accelerator.name}, mean and standard deviation over {seeds} seed{'s' * (seeds != 1)}; "
-        f"SE: binomial standard error of the accuracy on {first.operations.samples:,} samples. SOPs: synaptic operations. "
-        f"Ratio: {comparison.baseline} / variant, above one is less energy; bounds: exact over all prices between low and "
-        f"high, shared by both sides."
+        f"Per inference on {first.accelerator.name}, mean and standard deviation over {seeds} "
+        f"seed{'s' * (seeds != 1)}; SE: binomial standard error of the accuracy on "
+        f"{first.operations.samples:,} samples. SOPs: synaptic operations. Ratio: {comparison.baseline} / variant, above "
+        f"one is less energy. Ratio over prices: its exact bounds over all prices between low and high, shared by both "
+        f"sides."
     )
     return _table("summary", caption, data, columns)
 

@@ -41,8 +41,8 @@ def paired(comparison: Comparison) -> list[Block]:
         return [Paragraph("There is one variant, so nothing to compare in pairs.")]
     blocks: list[Block] = [
         Paragraph(
-            "Every difference is taken between runs of the same seed, then averaged over seeds, and shown whichever way "
-            "it falls. The interval is a 95 % bootstrap over seeds."
+            "Every difference is taken between runs of the same seed, then averaged over seeds, and shown whichever "
+            "way it falls. The interval is a 95 % bootstrap over seeds."
         )
     ]
     if not comparison.logs:
@@ -67,8 +67,8 @@ def other_accelerators(comparison: Comparison) -> list[Block]:
         return [Paragraph("The traces were priced on one accelerator only.")]
     blocks: list[Block] = [
         Paragraph(
-            "The same traces on other machines. Ratios stay within one machine: energies of different machines are never "
-            "divided by each other."
+            "The same traces on other machines. Ratios stay within one machine: energies of different machines are "
+            "never divided by each other."
         )
     ]
     for estimates in comparison.others:
@@ -139,9 +139,9 @@ def gate_cost(comparison: Comparison) -> list[Block]:
         amount = f"{number(extra / unit.size)} {unit.name} of {number(live / unit.size)} {unit.name}"
         blocks.append(
             Paragraph(
-                f"{variant}: the live gate costs {amount} per inference ({number(100 * extra / live)} %). It is the same "
-                f"spikes priced twice: with the gate, which needs the mean of every map before any neuron may update, "
-                f"and as if its gain were constant and folded into the weights. The difference holds the gate's own "
+                f"{variant}: the live gate costs {amount} per inference ({number(100 * extra / live)} %). It is the "
+                f"same spikes priced twice: with the gate, which needs the mean of every map before any neuron may "
+                f"update, and as if its gain were constant and folded into the weights. The difference holds the gate's own "
                 f"adds, multiplies and sigmoids, the scale that no longer folds, and a second array for the current."
             )
         )

@@ -47,7 +47,9 @@ class Chunking:
         pending = self.chunk_samples * self.sample_bytes if self.chunk_samples > 1 else 0
         largest = max(math.prod(grid.shard) * ITEM_BYTES for grid in self.grids.values())
         chunk = max(grid.chunk_bytes for grid in self.grids.values())
-        return pending + max(min(self.shard_samples * self.sample_bytes, SHARD_ROW_BYTES), largest) + largest + 4 * chunk
+        return (
+            pending + max(min(self.shard_samples * self.sample_bytes, SHARD_ROW_BYTES), largest) + largest + 4 * chunk
+        )
 
 
 def plan_chunking(workload: Workload, steps: int, chunk_samples: int | None = None) -> Chunking:

@@ -70,7 +70,9 @@ class CoreMap:
         return len(np.unique(np.concatenate(held)))
 
 
-def map_to_cores(workload: Workload, machine: Event, mapping: str | Mapping[str, Sequence[Run]] | None = None) -> CoreMap:
+def map_to_cores(
+    workload: Workload, machine: Event, mapping: str | Mapping[str, Sequence[Run]] | None = None
+) -> CoreMap:
     """Lay a network out on the cores of a machine.
 
     Parameters
@@ -132,7 +134,9 @@ def reached(layer: Layer, machine: Event, places: Ints, copies: Ints) -> tuple[I
 
 
 @njit(cache=True, nogil=True)
-def _count_targets(starts: Any, outs: Any, taps: Any, shape: Any, mask: Any, places: Any, copies: Any, counts: Any) -> None:
+def _count_targets(
+    starts: Any, outs: Any, taps: Any, shape: Any, mask: Any, places: Any, copies: Any, counts: Any
+) -> None:
     """Add the copies of every target to ``counts`` (source neuron, place); ``mask``: which weights exist, or empty."""
     group_size, run, out_positions = shape
     positions = starts.size - 1
@@ -174,8 +178,8 @@ def _fill(copies: Ints, place: int, free: int, capacity: int, name: str) -> tupl
     """Places of one population from ``place`` on, which has ``free`` room left; and the place and room after it."""
     if copies.max() > capacity:
         raise InvalidInput(
-            f"layer {name!r}: a neuron has targets on {copies.max()} cores and would be held as often, but a core holds "
-            f"{capacity} neurons; this machine cannot run such a layer"
+            f"layer {name!r}: a neuron has targets on {copies.max()} cores and would be held as often, but a core "
+            f"holds {capacity} neurons; this machine cannot run such a layer"
         )
     total = np.concatenate([[0], np.cumsum(copies)])
     result = np.empty(len(copies), np.int64)
@@ -262,7 +266,8 @@ def _given(workload: Workload, machine: Event, runs: Mapping[str, Sequence[Run]]
         for run in entries:
             if not 0 <= run.first <= run.last < sizes[name] or (cores[name][run.first : run.last + 1] >= 0).any():
                 raise InvalidInput(
-                    f"mapping of {name!r}: run {run.first} to {run.last} overlaps another or leaves 0 to {sizes[name] - 1}"
+                    f"mapping of {name!r}: run {run.first} to {run.last} overlaps another or leaves "
+                    f"0 to {sizes[name] - 1}"
                 )
             cores[name][run.first : run.last + 1] = machine.mesh.core_number(run.core)
     for name, numbers in cores.items():
@@ -274,7 +279,8 @@ def _given(workload: Workload, machine: Event, runs: Mapping[str, Sequence[Run]]
     load = np.bincount(np.concatenate([cores[n] for n in sizes]), np.concatenate([copies[n] for n in sizes]))
     if load.max() > machine.core.max_neurons:
         raise InvalidInput(
-            f"mapping: core {int(load.argmax())} is given {int(load.max())} neurons; it holds {machine.core.max_neurons}"
+            f"mapping: core {int(load.argmax())} is given {int(load.max())} neurons; "
+            f"it holds {machine.core.max_neurons}"
         )
     used = np.unique(np.concatenate(list(cores.values())))
     places = {name: np.searchsorted(used, numbers) for name, numbers in cores.items()}

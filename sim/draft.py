@@ -85,10 +85,14 @@ def _check_free(final: Store, overwrite: bool) -> None:
         raise InvalidInput(f"cannot write trace {final}: a file has that name; choose another name")
     names = final.names()
     if not overwrite and (MANIFEST in names or (names and isinstance(final, LocalStore))):
-        raise InvalidInput(f"cannot write trace {final}: it exists; choose another name or overwrite it (overwrite=True)")
+        raise InvalidInput(
+            f"cannot write trace {final}: it exists; choose another name or overwrite it (overwrite=True)"
+        )
     foreign = [name for name in names if name not in OWN_NAMES and not GENERATION.fullmatch(name)]
     if foreign:
-        raise InvalidInput(f"cannot write trace {final}: it holds {foreign[0]!r}, which is no part of a trace; move it away")
+        raise InvalidInput(
+            f"cannot write trace {final}: it holds {foreign[0]!r}, which is no part of a trace; move it away"
+        )
 
 
 def commit(draft: Draft, manifest: bytes) -> None:

@@ -16,7 +16,15 @@ ROUNDINGS = {"floor": 0, "nearest": 1, "toward_zero": 2}
 
 @njit(cache=True, nogil=True)
 def scatter(
-    values: Any, delay: int, starts: Any, outs: Any, taps: Any, group_size: int, weights: Any, current: Any, touched: Any
+    values: Any,
+    delay: int,
+    starts: Any,
+    outs: Any,
+    taps: Any,
+    group_size: int,
+    weights: Any,
+    current: Any,
+    touched: Any,
 ) -> int:
     """Add the events of one sample to a population's current; returns the synaptic operations done.
 
@@ -62,7 +70,8 @@ def update_real(
 ) -> None:
     """Neurons of one sample in float64. ``rule`` is (spikes at all, soft reset, reset value); ``grid`` 0: no rounding.
 
-    ``state`` (positions, channels) holds the potentials before and after. ``leak``, ``threshold`` and ``bias`` are (1 or steps, channels); the outputs ``spikes``, ``potentials`` and
+    ``state`` (positions, channels) holds the potentials before and after. ``leak``, ``threshold`` and ``bias`` are
+    (1 or steps, channels); the outputs ``spikes``, ``potentials`` and
     ``updated`` are (steps, channels x positions), the last two may have no rows.
     """
     steps, positions, channels = current.shape
@@ -124,10 +133,7 @@ def update_fixed(
                 product = before * leak[at_leak, channel]
                 if rounding == 1:
                     product += half
-                if rounding == 2 and product < 0:
-                    value = -((-product) >> shift)
-                else:
-                    value = product >> shift
+                value = -(-product >> shift) if rounding == 2 and product < 0 else product >> shift
                 constant = bias[at_bias, channel]
                 exact = value + current[step, position, channel] + constant
                 value = min(max(exact, lowest), highest)

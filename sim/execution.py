@@ -181,7 +181,7 @@ class _SpikeTraffic:
     def charge(self, counts: dict[Key, Counts], layer: str, action: str, passes: int) -> None:
         """Add ``passes`` reads or writes of the signal to the memory that holds it."""
         for memory, mask in ((self.buffer, self.fits), (self.backing, ~self.fits)):
-            if mask.any():
+            if (self.words * mask).any():
                 key = (layer, memory.name, action)
                 counts[key] = counts.get(key, 0) + passes * self.words * mask
 

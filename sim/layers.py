@@ -209,7 +209,7 @@ class Layer:
         """Output sizes along the connected axes."""
         return self.out_shape[1:] if len(self.out_shape) == len(self._view) else (1,) * (len(self._view) - 1)
 
-    @property
+    @cached_property
     def dense(self) -> int:
         """In-range pairs per step and sample, exact, whatever the input and the weights."""
         return self._view[0] * self.run_length * edge_product(self._axes)

@@ -171,7 +171,9 @@ def read_workload(data: Mapping[str, Any], where: str) -> Workload:
         if isinstance(value, dict):
             open_values.extend(value.items())
         elif isinstance(value, list | tuple):
-            _require(value is layers or len(value) <= 16, where, "workload", f"a list of {len(value)}", "at most 16 long")
+            _require(
+                value is layers or len(value) <= 16, where, "workload", f"a list of {len(value)}", "at most 16 long"
+            )
             open_values.extend(value)
         elif isinstance(value, str):
             _require(len(value) <= 1000, where, "workload", value[:40] + "...", "text of at most 1000 characters")
@@ -185,7 +187,9 @@ def read_workload(data: Mapping[str, Any], where: str) -> Workload:
         raise InvalidInput(f"{where}: workload description is not usable: {error}") from error
 
 
-def _read_arrays(entries: Mapping[str, Any], workload: Workload, steps: int, samples: int, where: str) -> dict[str, Any]:
+def _read_arrays(
+    entries: Mapping[str, Any], workload: Workload, steps: int, samples: int, where: str
+) -> dict[str, Any]:
     wanted = {f"signals/{name}" for name in workload.signals}
     masks = {f"nonzero/{layer.name}": words_per_row(layer.weights) for layer in workload.layers}
     missing = sorted(wanted - set(entries))
@@ -251,4 +255,6 @@ def _is_hex(value: object, digits: int) -> bool:
 
 def _require(ok: bool, where: str, what: str, value: object, allowed: str) -> None:
     if not ok:
-        raise InvalidInput(f"{where}: {what} is {str(value)[:300]}; it must be {allowed}; the trace is damaged or foreign")
+        raise InvalidInput(
+            f"{where}: {what} is {str(value)[:300]}; it must be {allowed}; the trace is damaged or foreign"
+        )

@@ -14,14 +14,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .cores import CoreMap, Run, map_to_cores, reached, readers, unit
+from .cores import CoreMap, Run, map_to_cores
 from .errors import InvalidInput
 from .layers import INPUT
 from .mesh import Event
 from .neurons import NEURON_MODELS
 from .noc import Traffic, detailed_times, simple_times
+from .packets import destinations, link_up, network_actions
+from .parameters import LayerParameters, Number
 from .populations import depths, populations
-from .replay import LayerParameters, Number, replay
+from .replay import replay
 from .workload import Workload
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ class ManyCoreActions:
     steps, samples : int
         Machine steps: those of the trace, plus the depth of the network under the skewed schedule.
     counts : mapping of (layer, component, action) to int64 array (steps, samples)
-        Components: ``synapse`` (``synop.dense``, ``.conv``, ``.sparse``, by the layer whose weights they are), ``neuron``
-        (``neuron_access``, ``neuron_update``, ``spike``; none for the input) and ``network`` (``packet_out``,
-        ``packet_in``, ``hop.E``, ``.W``, ``.N``, ``.S``, ``hop.chip``; by the layer that sent them).
+        Components: ``synapse`` (``synop.dense``, ``.conv``, ``.sparse``, by the layer whose weights they are),
+        ``neuron`` (``neuron_access``, ``neuron_update``, ``spike``; none for the input) and ``network``
+        (``packet_out``, ``packet_in``, ``hop.E``, ``.W``, ``.N``, ``.S``, ``hop.chip``; by the layer that sent them).
     seconds : mapping to float64 array (steps, samples)
         One entry, for all layers work at once.
     omitted : mapping of part to reason
@@ -79,13 +81,15 @@ class ManyCore:
         signals : mapping of ``"input"`` and each spiking layer to array (steps, samples, *shape)
             Non-zero where it fired.
         updated : mapping of each population to bool array (steps, samples, *shape), optional
-            Where a neuron had a potential or an input (see `replay`). Without it every neuron counts as updated at every
-            step of its trace, which is the most there can be.
+            Where a neuron had a potential or an input (see `replay`). Without it every neuron counts as updated at
+            every step of its trace, which is the most there can be.
         """
         spikes = {name: _flat(values, name) for name, values in signals.items()}
         missing = [name for name in self.workload.signals if name not in spikes]
         if missing:
-            raise InvalidInput(f"signal {missing[0]!r} is not given; the machine needs {', '.join(self.workload.signals)}")
+            raise InvalidInput(
+                f"signal {missing[0]!r} is not given; the machine needs {', '.join(self.workload.signals)}"
+            )
         steps, samples = spikes[INPUT].shape[:2]
         shift = depths(self.workload) if self.machine.schedule == "skewed" else {}
         length = steps + max(shift.values(), default=0)
@@ -162,9 +166,7 @@ class ManyCore:
         return result + machine.barrier(cores.tiles)
 
 
-def lay_out(
-    workload: Workload, machine: Event, mapping: str | Mapping[str, Sequence[Run]] | None = None
-) -> ManyCore:
+def lay_out(workload: Workload, machine: Event, mapping: str | Mapping[str, Sequence[Run]] | None = None) -> ManyCore:
     """Map a network to a machine's cores and work out whom each neuron reaches.
 
     Parameters
@@ -187,10 +189,10 @@ def lay_out(
     network: dict[str, dict[str, Ints]] = {}
     parts = []
     for name in offsets:
-        ways = _destinations(workload, machine, cores, name, synapses)
-        network[name] = _network_actions(ways, machine, cores, name)
+        ways = destinations(workload, machine, cores, name, synapses)
+        network[name] = network_actions(ways, machine, cores, name)
         parts.append(replace(ways, source=ways.source + offsets[name]))
-    traffic = None if machine.latency_s is None else _traffic(parts, machine, cores)
+    traffic = None if machine.latency_s is None else link_up(parts, machine, cores)
     return ManyCore(workload, machine, cores, offsets, synapses, network, traffic)
 
 
@@ -221,9 +223,7 @@ def run_trace(
         updated = None
         if parameters is not None:
             delay = 1 if machine.schedule == "as_recorded" else 0
-            again = replay(
-                trace.workload, parameters, signals[INPUT], number=number, delay=delay, keep_updated=True
-            )
+            again = replay(trace.workload, parameters, signals[INPUT], number=number, delay=delay, keep_updated=True)
             updated = again.updated
         results.append(many.run(signals, updated))
     if not results:
@@ -232,71 +232,6 @@ def run_trace(
     counts = {key: np.concatenate([part.counts[key] for part in results], axis=1) for key in first.counts}
     seconds = {key: np.concatenate([part.seconds[key] for part in results], axis=1) for key in first.seconds}
     return replace(first, samples=sum(part.samples for part in results), counts=counts, seconds=seconds)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ways:
-    """Destinations of one signal's neurons, sorted by neuron and core: the kind of packet each spike sends there."""
-
-    source: Ints
-    place: Ints  # destination core
-    packets: Ints  # per spike
-    processing: NDArray[np.float64]  # seconds per packet
-
-
-def _destinations(
-    workload: Workload, machine: Event, cores: CoreMap, name: str, synapses: dict[str, tuple[str, Ints]]
-) -> _Ways:
-    """Merge what all readers of a signal hold on each core, and note each reader's synaptic events per spike."""
-    size, used = len(cores.places[name]), len(cores.cores)
-    keys, events, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
-    for target, layer in readers(workload, name):
-        source, place, number = reached(layer, machine, cores.places[target], cores.copies[target])
-        kind = unit(layer, machine)
-        totals = np.zeros(size, np.int64)
-        np.add.at(totals, source, number)
-        synapses[layer.name] = f"synop.{kind}", totals
-        keys.append(source * used + place)
-        events.append(number)
-        seconds.append(number * (0.0 if machine.latency_s is None else getattr(machine.latency_s.synop, kind)))
-    ways, where = np.unique(np.concatenate(keys), return_inverse=True)
-    number = np.bincount(where, np.concatenate(events), len(ways)).astype(np.int64)
-    work = np.bincount(where, np.concatenate(seconds), len(ways))
-    packets = number if machine.packet_per == "synapse" else np.ones_like(number)
-    fixed = 0.0 if machine.latency_s is None else machine.latency_s.packet_in
-    return _Ways(ways // used, ways % used, packets, fixed + work / packets)
-
-
-def _network_actions(ways: _Ways, machine: Event, cores: CoreMap, name: str) -> dict[str, Ints]:
-    own = cores.cores[cores.places[name]]
-    hops = machine.mesh.hops(own[ways.source], cores.cores[ways.place])
-    per_way = {"packet_out": ways.packets, "packet_in": ways.packets}
-    per_way |= {f"hop.{way}": number * ways.packets for way, number in hops.items()}
-    result = {}
-    for action, number in per_way.items():
-        result[action] = np.bincount(ways.source, number, len(own)).astype(np.int64)
-    return result
-
-
-def _traffic(parts: Sequence[_Ways], machine: Event, cores: CoreMap) -> Traffic:
-    place = np.concatenate(list(cores.places.values()))
-    copies = np.concatenate([own * (name != INPUT) for name, own in cores.copies.items()])
-    source = np.concatenate([part.source for part in parts])
-    target = np.concatenate([part.place for part in parts])
-    starts = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(place)))]).astype(np.int64)
-    packets = np.concatenate([part.packets for part in parts])
-    processing = np.concatenate([part.processing for part in parts])
-    seconds = np.zeros(len(target))
-    if machine.latency_s is not None and machine.timing == "detailed":
-        hops = machine.mesh.hops(cores.cores[place[source]], cores.cores[target])
-        latency = machine.latency_s.hop
-        if latency.chip is None and hops["chip"].any():
-            raise InvalidInput(
-                f"the network takes {cores.chips} chips, but the time between chips is not known: give "
-                f"latency_s.hop.chip, take timing simple, or a larger mesh"
-            )
-        seconds = sum((hops[way] * (getattr(latency, way) or 0.0) for way in hops), seconds)
-    return Traffic(place, copies, starts, target, packets, processing, seconds)
 
 
 def _check_runs(workload: Workload, machine: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ class Add(Merge):
         names = (self.source, *self.others)
         return tuple((name, self.in_shape, kind) for name, kind in zip(names, self._kinds, strict=True))
 
-    @property
+    @cached_property
     def dense(self) -> int:
         return len(self.others) * self.inputs
 
@@ -148,7 +149,7 @@ class Concatenate(Merge):
         described = zip(names, channels, self._kinds, strict=True)
         return tuple((name, (size, *self.in_shape[1:]), kind) for name, size, kind in described)
 
-    @property
+    @cached_property
     def dense(self) -> int:
         return math.prod(self.out_shape)
 

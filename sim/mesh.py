@@ -1,8 +1,8 @@
 """Many-core chips as data: cores on a mesh of tiles that exchange one packet per event (`Event`).
 
 Plain frozen dataclasses; `energy.accelerator` validates accelerator files against them, unknown keys included.
-The model is that of SANA-FE, re-implemented from its published formulas: constant energy and latency per event, one step
-of delay per synaptic hop, a barrier after every step.
+The model is that of SANA-FE, re-implemented from its published formulas: constant energy and latency per event, one
+step of delay per synaptic hop, a barrier after every step.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Mesh:
 
     @property
     def cores(self) -> int:
-        """Cores of one chip; core c of the whole machine is on chip ``c // cores``, in its tile ``c // cores_per_tile``."""
+        """Cores of one chip; core c of the whole machine is in tile ``c // cores_per_tile``, on chip ``c // cores``."""
         return self.tiles * self.cores_per_tile
 
     def places(self, tiles: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -126,7 +126,7 @@ class HopLatency:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Seconds per event: an access of every mapped neuron at every step, what an update and a spike add to it, packets."""
+    """Seconds per event: access of every mapped neuron at every step, what an update and a spike add to it, packets."""
 
     synop: SynapticLatency
     neuron_access: float
@@ -155,8 +155,8 @@ class Event:
     ----------
     mesh, core : Mesh, Core
     packet_per : {'core', 'synapse', 'axon'}
-        What a firing neuron sends: one packet per core that holds targets (its own included); one per synapse; or one in
-        all, so that a neuron with targets on k cores is held k times (TrueNorth): each copy takes a place, is fed,
+        What a firing neuron sends: one packet per core that holds targets (its own included); one per synapse; or one
+        in all, so that a neuron with targets on k cores is held k times (TrueNorth): each copy takes a place, is fed,
         accessed, updated and fires like the first.
     latency_s : Latency, optional
     barrier_s : mapping of int to float
@@ -202,8 +202,8 @@ class Event:
             times = self.barrier_s.values()
             if 1 not in self.barrier_s or min(self.barrier_s) < 1 or not all(0 <= t < float("inf") for t in times):
                 raise InvalidInput(
-                    f"architecture.barrier_s is {dict(self.barrier_s)}; it must give seconds from 0 by number of tiles in "
-                    f"use, from 1"
+                    f"architecture.barrier_s is {dict(self.barrier_s)}; it must give seconds from 0 by number of tiles "
+                    f"in use, from 1"
                 )
 
     def barrier(self, tiles: int) -> float:

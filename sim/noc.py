@@ -1,8 +1,8 @@
 """Time per step of a many-core chip, compiled: `simple_times` (busiest core) and `detailed_times` (packets on links).
 
-Both follow the formulas published for SANA-FE. Two things that it leaves to memory addresses are fixed here: the packets
-of one neuron go to its cores in ascending order, and of two packets sent at the same time the one from the core with
-the lower number goes first.
+Both follow the formulas published for SANA-FE. Two things that it leaves to memory addresses are fixed here: the
+packets of one neuron go to its cores in ascending order, and of two packets sent at the same time the one from the core
+with the lower number goes first.
 """
 
 from __future__ import annotations
@@ -50,8 +50,16 @@ class Traffic:
 
 @njit(cache=True, nogil=True)
 def simple_times(
-    fired: Any, updated: Any, place: Any, copies: Any, starts: Any, target: Any, packets: Any, processing: Any,
-    cores: int, seconds: Any,
+    fired: Any,
+    updated: Any,
+    place: Any,
+    copies: Any,
+    starts: Any,
+    target: Any,
+    packets: Any,
+    processing: Any,
+    cores: int,
+    seconds: Any,
 ) -> Any:
     """Longest of all cores' generating and processing times, per step of ``fired`` (steps, neurons) uint8.
 
@@ -75,10 +83,22 @@ def simple_times(
 
 @njit(cache=True, nogil=True)
 def detailed_times(
-    fired: Any, updated: Any, place: Any, copies: Any, starts: Any, target: Any, packets: Any, processing: Any,
-    hop_seconds: Any, x: Any, y: Any, port: Any, buffer: int, seconds: Any,
+    fired: Any,
+    updated: Any,
+    place: Any,
+    copies: Any,
+    starts: Any,
+    target: Any,
+    packets: Any,
+    processing: Any,
+    hop_seconds: Any,
+    x: Any,
+    y: Any,
+    port: Any,
+    buffer: int,
+    seconds: Any,
 ) -> Any:
-    """Time at which the last packet is processed, per step; ``x``, ``y``, ``port`` (cores,) place each core on the mesh."""
+    """Time until the last packet is processed, per step; ``x``, ``y``, ``port`` (cores,) place each core."""
     steps, neurons = fired.shape
     times = np.zeros(steps)
     for step in range(steps):
@@ -128,8 +148,17 @@ def _generate(
 
 @njit(cache=True, nogil=True)
 def _deliver(
-    bounds: Any, ways: Any, generation: Any, idle: Any, target: Any, processing: Any, hop_seconds: Any,
-    x: Any, y: Any, port: Any, buffer: int,
+    bounds: Any,
+    ways: Any,
+    generation: Any,
+    idle: Any,
+    target: Any,
+    processing: Any,
+    hop_seconds: Any,
+    x: Any,
+    y: Any,
+    port: Any,
+    buffer: int,
 ) -> float:
     """Send all packets of one step in the order of their times, and return when the last is processed."""
     cores, total = len(x), len(ways)
@@ -190,7 +219,7 @@ def _deliver(
 
 @njit(cache=True, nogil=True)
 def _occupy(density: Any, x: Any, y: Any, port: Any, core: int, to: int, sign: float) -> float:
-    """Density along the route from a core to another, x first; each of its links then gains ``sign`` shares of a packet.
+    """Density along the route from a core to another, x first; its links then gain ``sign`` shares of a packet.
 
     The first link is the core's own port at its router; every further router is entered by the link travelled last.
     """

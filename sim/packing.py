@@ -1,119 +1,264 @@
-"""Dense inputs to packed bits, each value verified against the declared kind in the same pass."""
+"""Spikes to bits and back: one bit per neuron in 64-bit words, with the declared kind verified in the same pass.
+
+A row is one (step, sample) pair. Its neurons, in C, H, W order, become ``ceil(n / 64)`` little-endian words, bit 0
+first; the bits after the last neuron are zero. A ``spike`` or ``analog`` signal is one plane of such rows (analog: the
+bits say where the value is not zero), ``signed_spike`` two (non-zero, negative), ``graded`` one per bit of the largest
+value, least significant first.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInput
 from .fanout import WORD_BITS, words_per_row
 
-KIND_CODES = {"spike": 0, "signed_spike": 1, "graded": 2, "analog": 3}
-ALLOWED = {"spike": "0 or 1", "signed_spike": "-1, 0 or 1", "graded": "an integer from 0", "analog": "finite"}
+__all__ = ["MAX_GRADED_PLANES", "Words", "pack", "pack_planes", "unpack", "unpack_planes", "words_per_row"]
+MAX_GRADED_PLANES = 16
+ALLOWED = {
+    "spike": "0 or 1",
+    "signed_spike": "-1, 0 or 1",
+    "graded": f"an integer from 0 to {2**MAX_GRADED_PLANES - 1}",
+    "analog": "a finite number",
+}
+Words = NDArray[np.uint64]
 
 
-def pack_values(values: NDArray, kind: str, where: str) -> NDArray[np.uint64]:
-    """The non-zero bits of recorded values.
+def pack(values: ArrayLike, kind: str = "analog") -> Words:
+    """Non-zero bits of a signal, as a trace stores them.
 
     Parameters
     ----------
     values : array (steps, samples, *shape)
-        Any real dtype.
-    kind : str
-        Declared kind; every value is verified.
-    where : str
-        What the values are, for the message, such as ``"layer 'conv1'"``.
+        Any real dtype; ``shape`` has at least one axis.
+    kind : {'spike', 'signed_spike', 'graded', 'analog'}
+        Verified against every value; 'analog', the loosest, only refuses NaN and infinities.
 
     Returns
     -------
     uint64 array (steps, samples, words)
-        C,H,W order, bit 0 first, rows padded to whole words.
 
     Raises
     ------
     InvalidInput
-        At the first value that contradicts the kind, or if the array holds no numbers.
+        If a value contradicts the kind.
+
+    Examples
+    --------
+    >>> pack(np.array([[[0, 1, 1, 0]]]), "spike")
+    array([[[6]]], dtype=uint64)
     """
-    values = np.asarray(values)
-    if values.ndim < 3 or values.dtype.kind not in "biuf":
-        raise InvalidInput(
-            f"{where}: input is {values.dtype} {values.shape}; it must be boolean, integer or real, and of shape "
-            f"(steps, samples, ...)"
-        )
-    steps, samples, *shape = values.shape
-    size = int(np.prod(shape, dtype=np.int64))
-    words = np.empty((steps, samples, words_per_row(size)), np.uint64)
-    for step in range(steps):
-        flat = _plain(values[step]).reshape(samples, size)  # at most one step is copied at a time
-        wrong = pack_verified(flat, KIND_CODES[kind], words[step])
-        if wrong >= 0:
-            sample, *place = (int(index) for index in np.unravel_index(wrong, (samples, *shape)))
-            raise InvalidInput(
-                f"{where}: input {flat.flat[wrong]!s} at step {step}, sample {sample}, index {tuple(place)} is no "
-                f"{kind}: it must be {ALLOWED[kind]}; declare another input_kind or mend the data"
-            )
-    return words
+    array = _plain(values, "values")
+    if kind == "graded":  # verified as graded; one more pass writes the bits
+        _graded_planes(array, "values", (0, 0))
+        kind = "analog"
+    return pack_planes(array, kind)[0]
 
 
-def _plain(values: NDArray) -> NDArray:
-    """The same values in a type the kernel knows: native byte order, bytes for booleans, no half or long floats."""
-    if values.dtype == np.bool_:
-        return np.ascontiguousarray(values).view(np.uint8)
-    if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
-        return np.ascontiguousarray(values, np.float32 if values.dtype.itemsize == 2 else np.float64)
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+def pack_planes(values: ArrayLike, kind: str, where: str = "values", offset: tuple[int, int] = (0, 0)) -> Words:
+    """All planes of a signal: uint64 ``(planes, steps, samples, words)``.
 
+    Parameters
+    ----------
+    values : array (steps, samples, *shape)
+    kind : {'spike', 'signed_spike', 'graded', 'analog'}
+    where, offset : str and (step, sample)
+        What the values are and where they start, for the error message.
 
-@njit(cache=True, nogil=True)
-def pack_verified(values: Any, kind: int, words: Any) -> Any:
-    """Write the non-zero bits of ``values`` (rows, n) into ``words`` (rows, ceil(n / 64)).
-
-    Returns the flat index of the first value that contradicts the kind (a code of `KIND_CODES`), or -1.
+    Raises
+    ------
+    InvalidInput
+        If a value contradicts the kind; the message names the first one.
     """
-    rows, n = values.shape
-    hits = np.zeros(WORD_BITS, np.uint8)
-    eights = hits.view(np.uint64)
-    for row in range(rows):
-        for word in range(words.shape[1]):
-            first = word * WORD_BITS
-            block = values[row, first : min(first + WORD_BITS, n)]
-            if _contradictions(block, kind) != 0:
-                for index in range(block.size):
-                    if _contradictions(block[index : index + 1], kind) != 0:
-                        return row * n + first + index
-            if block.size == WORD_BITS:  # a length known on compiling, so that it vectorises
-                for index in range(WORD_BITS):
-                    hits[index] = block[index] != 0
-            else:
-                hits[:] = 0
-                for index in range(block.size):
-                    hits[index] = block[index] != 0
-            packed = np.uint64(0)
-            for byte in range(8):  # eight 0/1 bytes become eight bits by one multiplication
-                bits = (eights[byte] * np.uint64(0x0102040810204080)) >> np.uint64(56)
-                packed |= bits << np.uint64(8 * byte)
-            words[row, word] = packed
-    return -1
-
-
-@njit(cache=True, nogil=True)
-def _contradictions(block: Any, kind: int) -> Any:
-    """How many values of a block are not of the kind; one loop per kind, so that each vectorises."""
-    wrong = 0
-    if kind == 0:
-        for index in range(block.size):
-            wrong += (block[index] != 0) & (block[index] != 1)
-    elif kind == 1:
-        for index in range(block.size):
-            wrong += (block[index] != 0) & (block[index] != 1) & (block[index] != -1)
-    elif kind == 2:
-        for index in range(block.size):
-            value = block[index]
-            wrong += (value < 0) | (np.floor(value) != value) | (value - value != 0)
+    if kind not in ALLOWED:
+        raise InvalidInput(f"{where}: kind {kind!r} is not known; use one of {', '.join(ALLOWED)}")
+    array = _plain(values, where)
+    steps, samples = array.shape[:2]
+    neurons = math.prod(array.shape[2:])
+    rows = array.reshape(steps * samples, neurons)
+    planes = _graded_planes(array, where, offset) if kind == "graded" else 1 + (kind == "signed_spike")
+    words = np.empty((planes, steps * samples, words_per_row(neurons)), np.uint64)
+    wrong = False
+    if kind == "graded":
+        for plane in range(planes):
+            _pack_bit(rows, plane, words[plane])
+    elif kind == "signed_spike":
+        wrong = _pack_signed(rows, words[0], words[1])
     else:
-        for index in range(block.size):
-            wrong += (block[index] - block[index]) != 0  # NaN and infinities
+        wrong = (_pack_spikes if kind == "spike" else _pack_finite)(rows, words[0])
+    if wrong:
+        raise _contradiction(array, kind, where, offset)
+    return words.reshape(planes, steps, samples, -1)
+
+
+def unpack(words: Words, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Bits back to neurons: bool ``(..., *shape)`` from uint64 ``(..., words)``.
+
+    >>> unpack(np.array([[[6]]], np.uint64), (2, 2))[0, 0]
+    array([[False,  True],
+           [ True, False]])
+    """
+    octets = np.ascontiguousarray(words, "<u8").view(np.uint8)
+    bits = np.unpackbits(octets, axis=-1, count=math.prod(shape), bitorder="little")
+    return bits.view(np.bool_).reshape(*words.shape[:-1], *shape)
+
+
+def unpack_planes(planes: Words, shape: Sequence[int], kind: str) -> NDArray[Any]:
+    """Values ``(steps, samples, *shape)`` of planes ``(planes, steps, samples, words)``.
+
+    uint8 for spikes, int8 for signed spikes, uint8 or uint16 for graded values, bool (non-zero) for analog ones.
+    """
+    first = unpack(planes[0], shape)
+    if kind == "analog":
+        return first
+    if kind == "signed_spike":
+        signed = first.view(np.int8)
+        signed[unpack(planes[1], shape)] = -1
+        return signed
+    values: NDArray[Any] = first.astype(np.uint16) if len(planes) > 8 else first.view(np.uint8)
+    for bit in range(1, len(planes)):
+        values |= unpack(planes[bit], shape).astype(values.dtype) << values.dtype.type(bit)
+    return values
+
+
+def _plain(values: ArrayLike, where: str) -> NDArray[Any]:
+    """The same values, contiguous, in a type that the kernels know."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(f"{where}: dtype {array.dtype} holds no spikes; give booleans, integers or real numbers")
+    if array.ndim < 3:
+        raise InvalidInput(f"{where}: shape {array.shape}; give (steps, samples, *shape of one sample and step)")
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):  # half and extended floats have no kernel
+        array = array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64)
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
+
+
+def _graded_planes(values: NDArray[Any], where: str, offset: tuple[int, int]) -> int:
+    """Bit planes that hold these graded values: 1 for all zeros, 3 for a largest value of 4 to 7."""
+    largest = int(_largest_graded(values.reshape(-1), 2**MAX_GRADED_PLANES - 1))
+    if largest < 0:
+        raise _contradiction(values, "graded", where, offset)
+    return max(1, largest.bit_length())
+
+
+def _contradiction(array: NDArray[Any], kind: str, where: str, offset: tuple[int, int]) -> InvalidInput:
+    with np.errstate(invalid="ignore"):
+        if kind == "graded":
+            right = (array >= 0) & (array < 2**MAX_GRADED_PLANES) & (np.floor(array) == array)
+        elif kind == "analog":
+            right = np.isfinite(array)
+        else:
+            right = (array == 0) | (array == 1) | ((array == -1) & (kind == "signed_spike"))
+    place = tuple(int(index) for index in np.unravel_index(int(np.argmin(right)), right.shape))
+    return InvalidInput(
+        f"{where}: step {place[0] + offset[0]}, sample {place[1] + offset[1]}, neuron {place[2:]} is {array[place]}, "
+        f"but the declared kind is {kind!r}, which allows only {ALLOWED[kind]}; declare the kind that the model emits, "
+        f"or mend the model"
+    )
+
+
+# One kernel per kind: a word of non-zero bits and a word of allowed non-zero bits are built side by side, and differ
+# where a value contradicts the kind. With the test in the same loop and no early exit, memory sets the speed.
+
+
+@njit(cache=True, nogil=True)
+def _pack_spikes(rows: Any, words: Any) -> Any:
+    """Non-zero bits of ``rows`` (rows, n) into ``words``; True if a value is neither 0 nor 1."""
+    wrong = False
+    whole = rows.shape[1] // WORD_BITS
+    for row in range(rows.shape[0]):
+        for word in range(whole):
+            bits = np.uint64(0)
+            allowed = np.uint64(0)
+            for bit in range(WORD_BITS):
+                value = rows[row, word * WORD_BITS + bit]
+                bits |= np.uint64(value != 0) << np.uint64(bit)
+                allowed |= np.uint64(value == 1) << np.uint64(bit)
+            words[row, word] = bits
+            wrong |= bits != allowed
+        if whole < words.shape[1]:
+            bits = np.uint64(0)
+            for index in range(whole * WORD_BITS, rows.shape[1]):
+                value = rows[row, index]
+                bits |= np.uint64(value != 0) << np.uint64(index % WORD_BITS)
+                wrong |= value != 0 and value != 1
+            words[row, whole] = bits
     return wrong
+
+
+@njit(cache=True, nogil=True)
+def _pack_finite(rows: Any, words: Any) -> Any:
+    """Non-zero bits of ``rows`` (rows, n) into ``words``; True if a value is NaN or infinite."""
+    wrong = False
+    whole = rows.shape[1] // WORD_BITS
+    for row in range(rows.shape[0]):
+        for word in range(whole):
+            bits = np.uint64(0)
+            allowed = np.uint64(0)
+            for bit in range(WORD_BITS):
+                value = rows[row, word * WORD_BITS + bit]
+                bits |= np.uint64(value != 0) << np.uint64(bit)
+                allowed |= np.uint64((value != 0) & (value - value == 0)) << np.uint64(bit)
+            words[row, word] = bits
+            wrong |= bits != allowed
+        if whole < words.shape[1]:
+            bits = np.uint64(0)
+            for index in range(whole * WORD_BITS, rows.shape[1]):
+                value = rows[row, index]
+                bits |= np.uint64(value != 0) << np.uint64(index % WORD_BITS)
+                wrong |= value - value != 0
+            words[row, whole] = bits
+    return wrong
+
+
+@njit(cache=True, nogil=True)
+def _pack_signed(rows: Any, words: Any, negative: Any) -> Any:
+    """Non-zero and negative bits of ``rows`` (rows, n); True if a value is none of -1, 0 and 1."""
+    wrong = False
+    for row in range(rows.shape[0]):
+        for word in range(words.shape[1]):
+            bits = np.uint64(0)
+            below = np.uint64(0)
+            allowed = np.uint64(0)
+            for bit in range(min(WORD_BITS, rows.shape[1] - word * WORD_BITS)):
+                value = rows[row, word * WORD_BITS + bit]
+                bits |= np.uint64(value != 0) << np.uint64(bit)
+                below |= np.uint64(value == -1) << np.uint64(bit)
+                allowed |= np.uint64((value == 1) | (value == -1)) << np.uint64(bit)
+            words[row, word] = bits
+            negative[row, word] = below
+            wrong |= bits != allowed
+    return wrong
+
+
+@njit(cache=True, nogil=True)
+def _largest_graded(values: Any, limit: int) -> Any:
+    """Largest of ``values`` (n,), or -1 if one is no integer from 0 to ``limit``."""
+    largest = np.int64(0)
+    for value in values:
+        if not (value >= 0 and value <= limit):
+            return np.int64(-1)
+        whole = np.int64(value)
+        if whole != value:
+            return np.int64(-1)
+        largest = max(largest, whole)
+    return largest
+
+
+@njit(cache=True, nogil=True)
+def _pack_bit(rows: Any, plane: int, words: Any) -> None:
+    """Bit ``plane`` of the integers in ``rows`` (rows, n) into ``words``."""
+    for row in range(rows.shape[0]):
+        for word in range(words.shape[1]):
+            bits = np.uint64(0)
+            for bit in range(min(WORD_BITS, rows.shape[1] - word * WORD_BITS)):
+                value = np.int64(rows[row, word * WORD_BITS + bit])
+                bits |= np.uint64((value >> plane) & 1) << np.uint64(bit)
+            words[row, word] = bits

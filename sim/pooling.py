@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +54,10 @@ class PoolingLayer(PassingLayer):
         edges = self.connections
         return np.bincount(edges.outs, minlength=edges.out_positions).astype(np.int64)
 
-    @property
+    @cached_property
     def dense(self) -> int:
         if self.mode == "average":
-            return super().dense
+            return int(super().dense)
         return self.in_shape[0] * int(np.maximum(self._window_sizes - 1, 0).sum())
 
     def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:

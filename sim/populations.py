@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +88,10 @@ def tap_major(layer: Layer, weights: NDArray) -> NDArray:
     if weights.shape != layer.weight_shape:
         raise InvalidInput(f"layer {layer.name!r}: weights are {weights.shape}; they must be {layer.weight_shape}")
     kernel = layer.weight_shape[2:]
-    taps_of = np.unravel_index(np.arange(int(np.prod(kernel, dtype=np.int64))), kernel) if kernel else ()
+    size = int(np.prod(kernel, dtype=np.int64))
+    taps_of = np.unravel_index(np.arange(size), kernel) if kernel else ()
     channel = np.arange(in_channels)[:, None, None]
     out_channel = channel // (in_channels // groups) * layer.run_length + np.arange(layer.run_length)
-    place = layer.weight_index(channel, out_channel, tuple(tap[None, :, None] for tap in taps_of))  # type: ignore[arg-type]  # index arithmetic, good for arrays
-    chosen = weights[place]
-    return np.ascontiguousarray(np.broadcast_to(chosen, (in_channels, len(taps_of[0]) if kernel else 1, layer.run_length)))
+    index: Any = layer.weight_index  # arithmetic on its arguments, so it takes arrays as well
+    chosen = weights[index(channel, out_channel, tuple(tap[None, :, None] for tap in taps_of))]
+    return np.ascontiguousarray(np.broadcast_to(chosen, (in_channels, size, layer.run_length)))

@@ -8,96 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .dynamics import ROUNDINGS, scatter, update_fixed, update_real
 from .errors import InvalidInput
 from .layers import INPUT, Layer
-from .neurons import NEURON_MODELS
-from .populations import Population, populations, tap_major
+from .parameters import FixedPoint, LayerParameters, Number, Prepared, Real
+from .populations import Population, populations
 from .workload import Workload
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerParameters:
-    """What one layer needs beyond its geometry.
-
-    ``leak``, ``threshold`` and ``bias`` are one number, one per channel of the neurons, or ``(steps, channels)``: a gain
-    that varies with the step folds into the last (docs/definitions.md, 10). A layer that joins another only needs weights.
-
-    Attributes
-    ----------
-    weights : array of the layer's ``weight_shape``
-        With everything folded in: batch norm, quantisation scales, the 1/size of average pooling. A skip path without
-        weights takes one number.
-    leak : array_like
-        Factor on the potential per step; 1 for ``if_*`` neurons.
-    threshold : array_like
-        A neuron fires when its potential is strictly greater.
-    bias : array_like
-        Added to every neuron at every step.
-    reset : float
-        Potential after a spike, for ``*_hard`` neurons.
-    """
-
-    weights: ArrayLike
-    leak: ArrayLike = 1.0
-    threshold: ArrayLike = 1.0
-    bias: ArrayLike = 0.0
-    reset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Real:
-    """float64 state.
-
-    ``leak_frac_bits``: the potential is cut toward zero to that many bits after the point once it has leaked, before
-    the current is added; None: no rounding. (SANA-FE's model of Loihi keeps 6.)
-    """
-
-    leak_frac_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.leak_frac_bits is not None and not 0 <= self.leak_frac_bits <= 52:
-            raise InvalidInput(f"leak_frac_bits is {self.leak_frac_bits}; it must be from 0 to 52, or None")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedPoint:
-    """Saturating two's complement state of ``state_bits``, ``frac_bits`` of them after the point.
-
-    Weights, biases, thresholds and reset values are rounded to the nearest such number (weights and biases may exceed
-    the range of a state). The current of one step is summed exactly; the leaked potential plus that current is cut to
-    the range once per step. The leak factor has ``leak_bits`` bits after the point, and the product is rounded as
-    ``leak_rounding`` says ('nearest': ties up). A real input's current is rounded to the nearest number once per step.
-    """
-
-    state_bits: int
-    frac_bits: int
-    leak_rounding: Literal["floor", "nearest", "toward_zero"] = "toward_zero"
-    leak_bits: int = 12
-
-    def __post_init__(self) -> None:
-        limits = {"state_bits": (2, 40), "frac_bits": (0, 30), "leak_bits": (0, 20)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be from {low} to {high}")
-        if self.leak_rounding not in ROUNDINGS:
-            raise InvalidInput(f"leak_rounding is {self.leak_rounding!r}; it must be one of {', '.join(ROUNDINGS)}")
-
-    @property
-    def lowest(self) -> int:
-        return -(1 << (self.state_bits - 1))
-
-    @property
-    def highest(self) -> int:
-        return (1 << (self.state_bits - 1)) - 1
-
-
-Number = Real | FixedPoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +31,8 @@ class ReplayResult:
     potentials : mapping of layer to float64 array of that shape
         After each step, resets done; empty unless kept. Readouts included.
     updated : mapping of layer to bool array of that shape
-        Where the potential was not 0 before the step, an event arrived (even if the weights cancel), a bias was added or
-        the neuron fired; empty unless kept. Readouts included.
+        Where the potential was not 0 before the step, an event arrived (even if the weights cancel), a bias was
+        added or the neuron fired; empty unless kept. Readouts included.
     saturated : mapping of layer to int64 array (steps, samples)
         Neurons whose potential was cut to the range; zero in float64.
     scores : float64 array (samples, classes)
@@ -195,9 +115,9 @@ def replay(
 
     Notes
     -----
-    Per step ``u = leak u (+ rounding) + current + bias``; fires at ``u > threshold``; soft reset subtracts the threshold,
-    hard reset overwrites. Potentials start at 0, so the leak of the first step has no effect. A readout only sums.
-    Sums run in the order of the events, so float64 may differ from a framework's float32 in the last bits.
+    Per step ``u = leak u (+ rounding) + current + bias``; fires at ``u > threshold``; soft reset subtracts the
+    threshold, hard reset overwrites. Potentials start at 0, so the leak of the first step has no effect. A readout
+    only sums. Sums run in the order of the events, so float64 may differ from a framework's float32 in the last bits.
 
     Raises
     ------
@@ -216,15 +136,15 @@ def replay(
     kept: dict[str, dict[str, NDArray]] = {"potentials": {}, "updated": {}, "saturated": {}}
     operations = 0
     for item in populations(workload):
-        runner = _Runner.prepare(item, parameters, number, len(inputs))
+        own = Prepared.prepare(item, parameters, number, len(inputs))
         runs = _Runs.empty(item, inputs.shape[:2], keep_potentials, keep_updated)
         for sample in range(inputs.shape[1]):
             sources = [signals[layer.source][:, sample] for layer in item.synapses]
-            operations += runner.run(sources, delay, runs, sample)
+            operations += _run(own, sources, delay, runs, sample)
         runs.keep(item, kept)
-        if runner.spiking:
+        if own.spiking:
             signals[item.name] = runs.spikes
-    scores = runs.spikes.sum(axis=0).astype(np.float64) if runner.spiking else runs.last
+    scores = runs.spikes.sum(axis=0).astype(np.float64) if own.spiking else runs.last
     emitted = {
         name: spikes.reshape(*inputs.shape[:2], *workload.layer(name).neuron_shape).view(np.bool_)
         for name, spikes in signals.items()
@@ -254,17 +174,6 @@ def compare(
             mismatch[name] = SpikeMismatch(int((other != spikes).sum()), int(other.sum()), spikes.size)
     accuracy = None if labels is None else float((result.predictions == np.asarray(labels)).mean())
     return Comparison(mismatch, accuracy)
-
-
-def binary_weights(words: NDArray[np.uint64], layer: Layer, scale: ArrayLike = 1.0) -> NDArray[np.float64]:
-    """Packed binary weights as numbers: bit 0 first in the order of the layer's weights, 1 for +1 and 0 for -1.
-
-    ``scale`` is one number or one per output channel (of convolutions and fully connected layers).
-    """
-    bits = np.unpackbits(np.ascontiguousarray(words, "<u8").view(np.uint8), count=layer.weights, bitorder="little")
-    signs = 2.0 * bits.reshape(layer.weight_shape) - 1.0
-    factors = np.asarray(scale, np.float64)
-    return signs * (factors if factors.ndim == 0 else factors.reshape(-1, *(1,) * (signs.ndim - 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,136 +207,65 @@ class _Runs:
             kept["updated"][item.name] = self.updated.reshape(shape).view(np.bool_)
 
 
-@dataclass(frozen=True, eq=False)
-class _Runner:
-    """One population with its parameters in the number it is kept in."""
-
-    item: Population
-    number: Number
-    weights: tuple[NDArray, ...]
-    leak: NDArray
-    threshold: NDArray
-    bias: NDArray
-    reset: float | int
-
-    @classmethod
-    def prepare(
-        cls, item: Population, parameters: Mapping[str, LayerParameters], number: Number, steps: int
-    ) -> _Runner:
-        for layer in item.synapses:
-            _check_layer(layer, parameters)
-        own = parameters[item.name]
-        channels = item.layer.neuron_shape[0]
-        leak, threshold, bias = (
-            _per_channel(getattr(own, name), steps, channels, f"layer {item.name!r}: {name}")
-            for name in ("leak", "threshold", "bias")
-        )
-        if not str(item.layer.neuron).startswith("lif") and (leak != 1).any():
-            raise InvalidInput(f"layer {item.name!r}: leak is not 1, but {item.layer.neuron} neurons do not leak")
-        weights = [tap_major(layer, np.asarray(parameters[layer.name].weights, np.float64)) for layer in item.synapses]
-        if not all(np.isfinite(values).all() for values in (*weights, leak, threshold, bias, own.reset)):
-            raise InvalidInput(f"layer {item.name!r}: a parameter is not finite")
-        if isinstance(number, Real):
-            return cls(item, number, tuple(weights), leak, threshold, bias, float(own.reset))
-        whole = [_whole(values, number.frac_bits) for values in (*weights, threshold, bias, np.asarray(own.reset))]
-        reset = int(whole.pop())
-        _check_range(item, number, whole[-2], reset)
-        return cls(item, number, tuple(whole[:-2]), _whole(leak, number.leak_bits), whole[-2], whole[-1], reset)
-
-    @property
-    def spiking(self) -> bool:
-        return NEURON_MODELS[str(self.item.layer.neuron)].spikes
-
-    def run(self, sources: list[NDArray], delay: int, runs: _Runs, sample: int) -> int:
-        """One sample through the population; returns its synaptic operations."""
-        shape = self.item.layer.neuron_shape
-        channels, positions, steps = shape[0], int(np.prod(shape[1:], dtype=np.int64)), len(sources[0])
-        fixed = isinstance(self.number, FixedPoint)
-        current = np.zeros((steps, positions, channels), np.int64 if fixed else np.float64)
-        groups = max((layer.neuron_connections.groups for layer in self.item.synapses), default=1)
-        touched = np.zeros((steps, positions, groups), np.uint8)
-        done = 0
-        for layer, weights, values in zip(self.item.synapses, self.weights, sources, strict=True):
-            done += _scatter(layer, weights, np.ascontiguousarray(values), delay, current, touched)
-        state = np.zeros((positions, channels), current.dtype)
-        rule = self.spiking, str(self.item.layer.neuron).endswith("soft"), self.reset
-        common = (state, current, touched, self.leak, self.threshold, self.bias, rule)
-        outputs = runs.spikes[:, sample], runs.potentials[:, sample], runs.updated[:, sample]
-        if isinstance(self.number, FixedPoint):
-            number = self.number
-            limits = number.lowest, number.highest, number.leak_bits, ROUNDINGS[number.leak_rounding]
-            update_fixed(*common, limits, *outputs, runs.saturated[:, sample])
-            unit = 2.0**-number.frac_bits
-            runs.potentials[:, sample] *= unit
-            runs.last[sample] = state.T.ravel() * unit
-        else:
-            bits = self.number.leak_frac_bits
-            update_real(*common, 0.0 if bits is None else 2.0**bits, *outputs)
-            runs.last[sample] = state.T.ravel()
-        return done
+def _current(own: Prepared, sources: list[NDArray], delay: int) -> tuple[NDArray, NDArray[np.uint8], int]:
+    """What all layers of the population bring in; each may see the neurons as channels and positions of its own."""
+    fixed, shape = isinstance(own.number, FixedPoint), own.item.layer.neuron_shape
+    parts = [
+        _scatter(layer, weights, np.ascontiguousarray(values), delay, fixed=fixed)
+        for layer, weights, values in zip(own.item.synapses, own.weights, sources, strict=True)
+    ]
+    current, touched, done = parts[0]
+    if len(parts) == 1 and current.shape[2] == shape[0]:
+        return current, touched, done
+    current = np.sum([_arranged(part, shape) for part, _, _ in parts], axis=0)
+    flags = [np.repeat(part, whole.shape[2] // part.shape[2], axis=2) for whole, part, _ in parts]
+    touched = np.bitwise_or.reduce([_arranged(part, shape) for part in flags])
+    return np.ascontiguousarray(current), np.ascontiguousarray(touched), sum(part[2] for part in parts)
 
 
-def _scatter(
-    layer: Layer, weights: NDArray, values: NDArray, delay: int, current: NDArray, touched: NDArray
-) -> int:
-    """One layer's events into the current; on integers a real input's current is rounded once per step."""
-    edges = layer.neuron_connections
-    target, flags = current, touched
-    rounded = current.dtype == np.int64 and values.dtype == np.float64
-    if rounded:
-        target, weights = np.zeros(current.shape), weights.astype(np.float64)
-    if edges.groups < touched.shape[2]:  # joined by a layer of more groups: its flags spread over the finer ones
-        flags = np.zeros((*touched.shape[:2], edges.groups), np.uint8)
-    group_size = edges.in_channels // edges.groups
-    done: int = scatter(values, delay, edges.starts, edges.outs, edges.taps, group_size, weights, target, flags)
-    if rounded:
-        current += np.rint(target).astype(np.int64)
-    if flags is not touched:
-        touched |= np.repeat(flags, touched.shape[2] // edges.groups, axis=2)
+def _run(own: Prepared, sources: list[NDArray], delay: int, runs: _Runs, sample: int) -> int:
+    """One sample through the population; returns its synaptic operations."""
+    current, touched, done = _current(own, sources, delay)
+    state = np.zeros(current.shape[1:], current.dtype)
+    rule = own.spiking, str(own.item.layer.neuron).endswith("soft"), own.reset
+    common = (state, current, touched, own.leak, own.threshold, own.bias, rule)
+    outputs = runs.spikes[:, sample], runs.potentials[:, sample], runs.updated[:, sample]
+    if isinstance(own.number, FixedPoint):
+        number = own.number
+        limits = number.lowest, number.highest, number.leak_bits, ROUNDINGS[number.leak_rounding]
+        update_fixed(*common, limits, *outputs, runs.saturated[:, sample])
+        unit = 2.0**-number.frac_bits
+        runs.potentials[:, sample] *= unit
+        runs.last[sample] = state.T.ravel() * unit
+    else:
+        bits = own.number.leak_frac_bits
+        update_real(*common, 0.0 if bits is None else 2.0**bits, *outputs)
+        runs.last[sample] = state.T.ravel()
     return done
 
 
-def _check_layer(layer: Layer, parameters: Mapping[str, LayerParameters]) -> None:
-    if layer.name not in parameters:
-        raise InvalidInput(f"layer {layer.name!r}: no parameters given; known: {', '.join(parameters) or 'none'}")
-    if layer.gate is not None:
-        raise InvalidInput(
-            f"layer {layer.name!r}: has a {layer.gate} gate; fold it into threshold and leak and set gate to None "
-            f"(a live gate cannot be folded: freeze it first)"
-        )
-    if layer.delay:
-        raise InvalidInput(f"layer {layer.name!r}: self-connections cannot be replayed; only feed-forward layers can")
+def _scatter(
+    layer: Layer, weights: NDArray, values: NDArray, delay: int, *, fixed: bool
+) -> tuple[NDArray, NDArray[np.uint8], int]:
+    """One layer's current (steps, positions, channels), where events arrived (steps, positions, groups), operations.
+
+    On integers a real input's current is rounded once per step.
+    """
+    edges = layer.neuron_connections
+    whole = fixed and values.dtype != np.float64
+    shape = len(values), edges.out_positions
+    current = np.zeros((*shape, edges.out_channels), np.int64 if whole else np.float64)
+    touched = np.zeros((*shape, edges.groups), np.uint8)
+    group_size = edges.in_channels // edges.groups
+    weights = weights.astype(current.dtype, copy=False)
+    done = scatter(values, delay, edges.starts, edges.outs, edges.taps, group_size, weights, current, touched)
+    return np.rint(current).astype(np.int64) if fixed and not whole else current, touched, int(done)
 
 
-def _check_range(item: Population, number: FixedPoint, threshold: NDArray, reset: int) -> None:
-    """A threshold that the state cannot exceed would silence the layer without a word."""
-    spiking = NEURON_MODELS[str(item.layer.neuron)].spikes
-    if spiking and (threshold >= number.highest).any():
-        raise InvalidInput(
-            f"layer {item.name!r}: its threshold {threshold.max() * 2.0**-number.frac_bits:g} is out of reach of a state "
-            f"of {number.state_bits} bits with {number.frac_bits} after the point; take fewer frac_bits, or scale weights "
-            f"and threshold down together"
-        )
-    if not number.lowest <= reset <= number.highest:
-        raise InvalidInput(f"layer {item.name!r}: reset does not fit a state of {number.state_bits} bits")
-
-
-def _per_channel(value: ArrayLike, steps: int, channels: int, what: str) -> NDArray[np.float64]:
-    """(1 or steps, channels) from one number, one per channel, or (steps, 1 or channels)."""
-    values = np.asarray(value, np.float64)
-    if values.shape not in ((), (channels,), (steps, channels), (steps, 1)):
-        raise InvalidInput(
-            f"{what} is {values.shape}; it must be one number, ({channels},) by channel, or ({steps}, {channels}) by step"
-        )
-    rows = values if values.ndim == 2 else values.reshape(1, -1)
-    return np.ascontiguousarray(np.broadcast_to(rows, (len(rows), channels)))
-
-
-def _whole(values: NDArray, frac_bits: int) -> NDArray[np.int64]:
-    scaled = np.rint(np.asarray(values, np.float64) * 2.0**frac_bits)
-    if np.abs(scaled).max(initial=0) >= 2.0**53:
-        raise InvalidInput(f"a parameter is too large for {frac_bits} bits after the point")
-    return scaled.astype(np.int64)
+def _arranged(values: NDArray, shape: tuple[int, ...]) -> NDArray:
+    """(steps, positions, channels) as one layer sees its outputs, as the positions and channels of the neurons."""
+    steps = len(values)
+    return values.transpose(0, 2, 1).reshape(steps, shape[0], -1).transpose(0, 2, 1)
 
 
 def _plain(inputs: NDArray) -> NDArray:
@@ -435,5 +273,5 @@ def _plain(inputs: NDArray) -> NDArray:
     flat = inputs.reshape(*inputs.shape[:2], -1)
     if flat.dtype.kind == "f":
         return flat.astype(np.float64)
-    small = flat.dtype == np.bool_ or (flat.size and 0 <= flat.min() and flat.max() <= 255)
+    small = flat.dtype == np.bool_ or (flat.size and flat.min() >= 0 and flat.max() <= 255)
     return flat.astype(np.uint8 if small else np.int64)

@@ -18,7 +18,7 @@ from .errors import InvalidInput
 from .fanout import MaskedSum, words_per_row
 from .kernels import masked_popcounts
 from .layers import Layer
-from .packing import pack_values
+from .verified import pack_values
 
 Words = NDArray[np.uint64]
 Number = TypeVar("Number", bound=np.generic)

@@ -84,7 +84,9 @@ class SpikeTrace:
         arrays = manifest.arrays
         masks = [name for name in arrays if name.startswith("nonzero/")]
         if sum(arrays[name].nbytes * 9 for name in masks) + 16 * manifest.samples > memory:
-            raise InvalidInput(f"trace {store}: labels and zero-weight maps exceed the {memory // MIB} MiB memory setting")
+            raise InvalidInput(
+                f"trace {store}: labels and zero-weight maps exceed the {memory // MIB} MiB memory setting"
+            )
         if masks:
             workload = _with_masks(store, manifest, workload, masks)
         labels, predictions = (
@@ -174,7 +176,11 @@ class SpikeTrace:
         return array
 
     def _planes(self, array: StoredArray, samples: slice, steps: slice, planes: slice) -> Words:
-        region = [_bounds(steps, self.steps, "steps"), _bounds(samples, self.samples, "samples"), slice(0, array.shape[-1])]
+        region = [
+            _bounds(steps, self.steps, "steps"),
+            _bounds(samples, self.samples, "samples"),
+            slice(0, array.shape[-1]),
+        ]
         if len(array.shape) == 4:
             region.insert(0, _bounds(planes, array.shape[0], "planes"))
         size = ITEM_BYTES
@@ -250,5 +256,7 @@ def _no_trace(store: Store) -> InvalidInput:
             f"record it again, or make a trace of these samples with spikejoule.sim.salvage.salvage"
         )
     if store.names():
-        return InvalidInput(f"trace {store}: it has no {MANIFEST}: not a trace, damaged, or still being written; record it again")
+        return InvalidInput(
+            f"trace {store}: it has no {MANIFEST}: not a trace, damaged, or still being written; record it again"
+        )
     return InvalidInput(f"trace {store}: there is none; check the path or record it")

@@ -93,7 +93,9 @@ class TraceWriter:
             folded[name.casefold()].append(name)
         twins = [names for names in folded.values() if len(names) > 1]
         if twins:
-            raise InvalidInput(f"{where}: layers {twins[0]} differ in case alone, which some file systems cannot keep apart")
+            raise InvalidInput(
+                f"{where}: layers {twins[0]} differ in case alone, which some file systems cannot keep apart"
+            )
         self._provenance = _json_copy(provenance or {}, f"{where}: provenance")
         self.workload, self.steps = workload, int(steps)
         self._chunking = plan_chunking(workload, self.steps, chunk_samples)
@@ -105,7 +107,9 @@ class TraceWriter:
         self.samples = 0
         self._signals = workload.signals
         self._planes = {name: 2 if kind == "signed_spike" else 1 for name, (_, kind) in self._signals.items()}
-        self._pending: dict[str, Words] = {}  # packed samples that do not fill a chunk yet, (planes, steps, samples, words)
+        self._pending: dict[
+            str, Words
+        ] = {}  # packed samples that do not fill a chunk yet, (planes, steps, samples, words)
         self._labels: dict[str, NDArray[np.int64]] | None = None  # of the current chunk; None before the first batch
         self._chunk = 0  # number of the chunk being filled
         self._done: dict[str, int] = dict.fromkeys(self._signals, 0)  # step chunks of it that are encoded
@@ -125,7 +129,9 @@ class TraceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             self.abort()
         elif not self._finished:
@@ -354,7 +360,9 @@ class TraceWriter:
         manifest = None
         try:
             if self.samples == 0:
-                raise InvalidInput(f"trace {self._draft.final}: no sample was recorded; give a data set that is not empty")
+                raise InvalidInput(
+                    f"trace {self._draft.final}: no sample was recorded; give a data set that is not empty"
+                )
             size = self._chunking.chunk_samples
             if self.samples < size:
                 self._chunking = shrink(self._chunking, self.samples)
@@ -363,7 +371,14 @@ class TraceWriter:
             for name, shard in list(self._open):
                 self._write_shard(name, self._grid(name), shard)
             manifest = finish(
-                self._draft, self.workload, self.steps, self.samples, self._chunking, self._records, self._masks, self._provenance
+                self._draft,
+                self.workload,
+                self.steps,
+                self.samples,
+                self._chunking,
+                self._records,
+                self._masks,
+                self._provenance,
             )
             drafts.commit(self._draft, manifest)
         except BaseException:
@@ -371,7 +386,9 @@ class TraceWriter:
             raise
 
     def _grid(self, name: str) -> Grid:
-        return self._chunking.labels if name in ("labels", "predictions") else self._chunking.grids[name.partition("/")[2]]
+        return (
+            self._chunking.labels if name in ("labels", "predictions") else self._chunking.grids[name.partition("/")[2]]
+        )
 
     def abort(self) -> None:
         """Remove what was written; a trace that was there before stays."""

@@ -108,8 +108,8 @@ def test_a_trace_without_samples_has_no_inference(tmp_path):
 
 
 def test_the_tiny_machine_spills_full_precision_and_holds_binary(tmp_path):
-    wide = replace(CONV, out_channels=64, kernel_size=5, padding=2)  # 3,200 weights, 12.5 KiB in fp32
-    fc = replace(FC, in_shape=(64, 6, 6), pooled=True)
+    wide = replace(CONV, out_channels=32, kernel_size=7, padding=3)  # 3,136 weights, 12.25 KiB in fp32
+    fc = replace(FC, in_shape=(32, 6, 6), pooled=True)
     net = replace(NET, layers=(wide, fc))
     tiny = load_accelerator("event-driven-45nm-tiny")
     full = estimate(record(tmp_path / "fp32.zarr", net=net), tiny)

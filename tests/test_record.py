@@ -181,7 +181,11 @@ def test_norse_network_is_recorded_step_by_step(tmp_path):
         (1, nn.GroupNorm(2, 4), r"'body.1' \(.*GroupNorm\) has weights \(weight, bias\) and no rule"),
         (3, nn.ReLU(), r"'body.3' .*ReLU\) has no rule"),
         (3, nn.Identity(), "'body.4' follows 'body.0' without neurons"),
-        (4, nn.AvgPool2d(2), "average pooling of spikes 'body.4' does not follow"),
+        (
+            4,
+            nn.Sequential(nn.AvgPool2d(2), BinaryConv2d(4, 6, 3, padding=1)),
+            "average pooling of spikes 'body.4.0' does not follow",
+        ),
         (2, nn.AvgPool2d(3, stride=2), "'body.2' overlaps"),
     ],
 )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from spikejoule.sim.cores import Run
 from spikejoule.sim.manycore import ManyCoreActions, lay_out
 from spikejoule.sim.mesh import Core, Event, HopLatency, Latency, Mesh, SynapticLatency
-from spikejoule.sim.replay import LayerParameters, Real, ReplayResult, replay
+from spikejoule.sim.parameters import LayerParameters, Real
+from spikejoule.sim.replay import ReplayResult, replay
 from spikejoule.sim.workload import Conv2d, Layer, Linear, Workload
 
 FOLDER = Path(__file__).parent / "cases" / "sanafe"
@@ -61,7 +62,9 @@ def load_machine(constants: dict) -> Event:
 def load_prices(constants: dict) -> dict[str, float]:
     soma = constants["soma_lif"]
     prices = {f"synop.{unit}": entry["energy"] for unit, entry in constants["synapse"].items()}
-    prices |= {f"neuron_{name}": soma[name]["energy"] for name in ("access", "update")} | {"spike": soma["spike"]["energy"]}
+    prices |= {f"neuron_{name}": soma[name]["energy"] for name in ("access", "update")} | {
+        "spike": soma["spike"]["energy"]
+    }
     prices |= {f"hop.{way}": constants["hop_energy"][name] for way, name in DIRECTIONS.items()}
     prices["packet_out"] = constants["axon_out"]["energy_per_message"]
     return prices | {"packet_in": constants["axon_in"]["energy_per_message"]}
@@ -103,7 +106,10 @@ def load_case(name: str) -> Case:
         )
         layers.append(layer)
     workload = Workload(name=name, input_shape=layers[0].in_shape, layers=tuple(layers))
-    runs = {key: [Run(run["core"], run["first"], run["last"]) for run in value] for key, value in description["mapping"].items()}
+    runs = {
+        key: [Run(run["core"], run["first"], run["last"]) for run in value]
+        for key, value in description["mapping"].items()
+    }
     inputs = data["input_spikes"].reshape(len(data["input_spikes"]), 1, *workload.input_shape)
     return Case(workload, parameters, runs, load_machine(constants), inputs, data)
 
@@ -136,9 +142,7 @@ def per_step(actions: ManyCoreActions, *names: str, component: str | None = None
 
 
 def energy(actions: ManyCoreActions, component: str | None = None) -> NDArray[np.float64]:
-    rows = [
-        n[:, 0] * PRICES[action] for (_, part, action), n in actions.counts.items() if component in (None, part)
-    ]
+    rows = [n[:, 0] * PRICES[action] for (_, part, action), n in actions.counts.items() if component in (None, part)]
     return np.sum(rows, axis=0)
 
 
@@ -189,8 +193,8 @@ def test_simple_times_are_met_at_every_step(name):
     np.testing.assert_allclose(got, CASES[name].expected["ts_time_simple"], rtol=1e-12, atol=0)
 
 
-# SANA-FE leaves the order of packets sent at the same time to memory addresses, which moved case C by up to 0.5 % from run
-# to run; the order chosen here (ascending cores) is the one of the recorded files, so all three are met
+# SANA-FE leaves the order of packets sent at the same time to memory addresses, which moved case C by up to 0.5 % from
+# run to run; the order chosen here (ascending cores) is the one of the recorded files, so all three are met
 @pytest.mark.parametrize("name", NAMES)
 def test_detailed_times_are_met_at_every_step(name):
     got = ran(CASES[name], "detailed").seconds["machine"][:, 0]
@@ -200,9 +204,8 @@ def test_detailed_times_are_met_at_every_step(name):
 def test_another_mapping_changes_network_actions_and_time_only():
     one, two = ran(CASES["A_dense_1core"]), ran(CASES["C_dense_2core"])
     same = {key for key in one.counts if key[1] != "network"}
-    assert all((one.counts[key] == two.counts[key]).all() for key in same) and same == {
-        key for key in two.counts if key[1] != "network"
-    }
+    assert all((one.counts[key] == two.counts[key]).all() for key in same)
+    assert same == {key for key in two.counts if key[1] != "network"}
     assert (energy(one, "network") != energy(two, "network")).any()
     assert (one.seconds["machine"] != two.seconds["machine"]).all()
 

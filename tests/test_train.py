@@ -318,6 +318,7 @@ def test_workers_give_the_same_weights_as_serial_training(run, tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 def test_ctrl_c_stops_the_workers_and_leaves_no_half_run(tmp_path):
     script = f"""
