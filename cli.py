@@ -98,7 +98,7 @@ def train(
         width=width,
         steps=steps,
         weight_bits=weight_bits,
-        gate=None if gate is GateKind.none else GateConfig(gate.value),  # type: ignore[arg-type] # an enum of its values
+        gate=None if gate is GateKind.none else GateConfig(gate.value),
         seed=seed,
         learning_rate=learning_rate,
     )
@@ -178,7 +178,7 @@ def compare(
     if len(estimates) < len(variants):
         raise InvalidInput(f"compare: a name is given twice among {', '.join(variants)}")
     comparison = make_comparison(estimates, baseline=baseline)
-    print(comparison.headline())
+    print(_headline(comparison))
     if out is not None:
         _write(comparison, out, formats)
 
@@ -210,7 +210,7 @@ def report(
         rates = _tune(base, out, runs=runs, workers=workers, progress=progress) if tune else {}
         study = Study(base=base, seeds=tuple(range(1 if quick else seeds)), rates=rates)
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
-    print(comparison.headline())
+    print(_headline(comparison))
     _write(comparison, out, formats)
 
 
@@ -279,6 +279,12 @@ def _named_traces(text: str) -> tuple[str, list[str]]:
     return name, paths.split(",")
 
 
+def _headline(comparison: Any) -> str:
+    from .reports.words import headline
+
+    return headline(comparison)
+
+
 def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:
     for path in comparison.write(out, formats=tuple(f.value for f in formats or Format)):
         print(path)
@@ -325,11 +331,9 @@ def _print_estimate(result: EnergyEstimate) -> None:
         .sum()
         .reset_index()
     )
-    for row in rows.itertuples():
-        share = f"{row.energy_pj / result.energy_pj:.1%}" if result.energy_pj else "-"
-        table.add_row(
-            row.component, row.action, f"{row.count:,.1f}", f"{row.price_pj:.4g}", f"{row.energy_pj / 1e3:,.4g}", share
-        )
+    for component, action, price_pj, count, energy_pj in rows.itertuples(index=False):
+        share = f"{energy_pj / result.energy_pj:.1%}" if result.energy_pj else "-"
+        table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", f"{energy_pj / 1e3:,.4g}", share)
     _show(table)
     for part, reason in result.actions.omitted.items():
         print(f"left out: {part}: {reason}")

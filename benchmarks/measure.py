@@ -36,16 +36,22 @@ class Row:
 
 
 def take_turns(
-    candidates: Mapping[str, Callable[[], object]], rounds: int = 25, clock: Clock = time.process_time
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int = 25,
+    clock: Clock = time.process_time,
+    warm_up: int = 5,
 ) -> dict[str, list[float]]:
-    """Seconds per call of every candidate in every round; each runs at least 3 ms at a time."""
+    """Seconds per call of every candidate in every round; each runs at least 3 ms at a time.
+
+    The ``warm_up`` calls after the first, which may compile, only measure how many fit.
+    """
     repeats = {}
     for name, call in candidates.items():
         call()
         start = clock()
-        for _ in range(5):
+        for _ in range(warm_up):
             call()
-        repeats[name] = max(1, int(0.003 / max((clock() - start) / 5, 1e-7)))
+        repeats[name] = max(1, int(0.003 / max((clock() - start) / warm_up, 1e-7)))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, call in candidates.items():

@@ -116,7 +116,7 @@ def load_accelerator(name: str | Path) -> Accelerator:
 
 def _build(data: dict[str, Any], where: str) -> Accelerator:
     file = validate(_AcceleratorFile, data, where)
-    kinds = {"operations": Operations, "grid": Grid}
+    kinds: dict[str, type[Operations] | type[Grid]] = {"operations": Operations, "grid": Grid}
     kind = file.architecture.get("kind")
     if kind not in kinds:
         raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")

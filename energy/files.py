@@ -40,7 +40,7 @@ def parse_yaml(path: Path | Traversable) -> dict[str, Any]:
     return data
 
 
-def validate(kind: type[T] | Any, data: Any, where: str) -> T:
+def validate(kind: type[T], data: Any, where: str) -> T:
     """Build a dataclass from plain data with pydantic; unknown keys, wrong types and bad values are refused."""
     from pydantic import TypeAdapter, ValidationError
 

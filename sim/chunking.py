@@ -1,4 +1,4 @@
-"""How a trace is cut into chunks and shards: from the workload and the steps alone, so that equal content hashes equally."""
+"""How a trace is cut into chunks and shards: by workload and steps alone, so that equal content hashes equally."""
 
 from __future__ import annotations
 

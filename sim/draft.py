@@ -119,17 +119,17 @@ def _rename(draft: Draft, source: Path, final: Path) -> None:
     """Give a whole draft the trace's name; a trace that had it goes last."""
     if sys.platform == "win32":  # where nothing with an open file can be renamed
         _unlock(draft)
-    if not (final.is_dir() and os.listdir(final)):
+    if not (final.is_dir() and any(final.iterdir())):
         if final.is_dir():
             final.rmdir()
-        os.rename(source, final)
+        source.rename(final)
         return
     old = final.with_name(f".{final.name}.old-{secrets.token_hex(6)}")
-    os.rename(final, old)
+    final.rename(old)
     try:
-        os.rename(source, final)
+        source.rename(final)
     except BaseException:
-        os.rename(old, final)
+        old.rename(final)
         raise
     _remove_leftover(LocalStore(old))
 

@@ -5,7 +5,7 @@ The result is a table of actions without any energy in it; `energy.estimate` mul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ from .workload import INPUT, Layer, Workload
 if TYPE_CHECKING:
     import pandas as pd
 
+OUTSIDE_THE_CONVENTION = ("neuron updates", "memory", "routing", "gate", "bias", "pooling and residual sums")
 Key = tuple[str, str, str]  # layer, component, action
+Add = Callable[[str, str, Counts | int], None]  # component, action, counts
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def execute(operations: OperationCounts, architecture: Architecture) -> ActionCo
 def _synaptic_only(operations: OperationCounts, architecture: Operations) -> ActionCounts:
     counts: dict[Key, Counts] = {}
     for layer in operations.workload.layers:
+        if not layer.weights:
+            continue
         synaptic = operations.layers[layer.name].synaptic
         nonzero_only = architecture.weights == "nonzero"
         pairs = _executed(layer, synaptic, dense=architecture.analog_zero == "dense", nonzero_only=nonzero_only)
@@ -126,6 +130,11 @@ def _scatter(operations: OperationCounts, grid: Grid) -> ActionCounts:
     input_buffer = buffers[INPUT]
     input_buffer.charge(counts, INPUT, "write", 1)
     for layer in workload.layers:
+        if not layer.weights or layer.delay:
+            raise InvalidInput(
+                f"layer {layer.name!r}: {type(layer).__name__} has no rule on an event-scatter grid yet; use an accelerator "
+                f"of kind operations, or fold the layer into its neighbours"
+            )
         if layer.gate == "live" and "layer_mean_gate" not in grid.neuron.supports:
             raise InvalidInput(
                 f"layer {layer.name!r} has a live gate, which this machine cannot run: its neuron.supports lacks "
@@ -228,7 +237,7 @@ class _LayerOnGrid:
         self._neurons(add)
         return result
 
-    def _synapses(self, add) -> None:
+    def _synapses(self, add: Add) -> None:
         state, pairs = self._state_type, self._pairs(nonzero_only=self.grid.compute.zero_weights == "skip")
         add("synapse", f"add.{state}", pairs)  # at accumulator width, whatever the weight: definitions, 1
         if self.layer.operation == "multiply_accumulate":
@@ -241,7 +250,7 @@ class _LayerOnGrid:
         prefix = "float" if self.workload.state_type == "float" else "int"
         return f"{prefix}{self.workload.state_bits}"
 
-    def _weights(self, add) -> None:
+    def _weights(self, add: Add) -> None:
         memory, layer = self.placement.weight, self.layer
         bits = int(layer.weight_bits or 0)
         add(memory.name, "read", self.rows * _words(layer.run_length, bits, memory))
@@ -261,7 +270,7 @@ class _LayerOnGrid:
         result = np.full(self.shape, per_step, np.int64)
         return _first_step_only(result) if self.layer.neuron == "readout" else result
 
-    def _potentials(self, add) -> None:
+    def _potentials(self, add: Add) -> None:
         memory, bits = self.placement.potential[self.layer.name], self.workload.state_bits
         run = _words(self.layer.run_length, bits, memory)
         touched = self.rows * run if self.grid.dataflow.state_run == "cout" else self._pairs(nonzero_only=False)
@@ -286,7 +295,7 @@ class _LayerOnGrid:
             result[:-1] = 0
         return result
 
-    def _neurons(self, add) -> None:
+    def _neurons(self, add: Add) -> None:
         for (part, operation), counts in self.operations.rows.items():
             if part == "pool":
                 continue  # address arithmetic on a scatter machine

@@ -75,9 +75,12 @@ class OperationCounts:
 
     @property
     def synaptic_operations(self) -> float:
-        """SOPs per inference, mean over samples: pairs of a non-zero input and an in-range weight, zero ones included."""
-        total = sum(int(layer.synaptic.all_weights.sum()) for layer in self.layers.values())
-        return total / self.samples
+        """SOPs per inference, mean over samples: pairs of an input event and an in-range weight, zero ones included.
+
+        Products with an analog input are no synaptic operations; they are in the layer's own count.
+        """
+        driven = [layer.name for layer in self.workload.layers if layer.weights and layer.input_kind != "analog"]
+        return sum(int(self.layers[name].synaptic.all_weights.sum()) for name in driven) / self.samples
 
     def firing_rate(self, layer: str | None = None) -> float:
         """Spikes per neuron and step, of one layer or (None) of all spiking neurons of the network."""
@@ -146,15 +149,14 @@ def count(trace: SpikeTrace) -> OperationCounts:
     dense: dict[str, int] = {}
     emitted = {signal: np.zeros(shape, np.int64) for signal in workload.signals}
     for samples in trace.chunks():
-        for signal in workload.signals:
-            words = trace.packed(signal, samples)
-            emitted[signal][:, samples] = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
-            for layer in workload.layers:
-                if layer.source == signal:
-                    part = count_packed(layer, words)
-                    for name, target in synaptic[layer.name].items():
-                        target[:, samples] = getattr(part, name)
-                    dense[layer.name] = part.dense
+        words = {signal: trace.packed(signal, samples) for signal in workload.signals}
+        for signal, rows in words.items():
+            emitted[signal][:, samples] = np.bitwise_count(rows).sum(axis=-1, dtype=np.int64)
+        for layer in workload.layers:
+            part = count_packed(layer, *(words[signal] for signal in layer.sources))
+            for name, target in synaptic[layer.name].items():
+                target[:, samples] = getattr(part, name)
+            dense[layer.name] = part.dense
     layers = {}
     for layer in workload.layers:
         spikes = emitted.get(layer.name)
@@ -184,7 +186,7 @@ def _other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> 
     if model.spikes:
         every_step("bias", "add", neurons * layer.bias)
     else:  # the sum over steps starts at the bias times the steps, and ends in one search for the largest
-        rows |= _readout_rows(neurons, layer.bias, shape)
+        rows |= _readout_rows(layer, shape)
     if layer.gate == "live":
         gates = channels if layer.gate_axes == "channel" else 1
         every_step("gate", "add", neurons)
@@ -194,13 +196,18 @@ def _other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> 
         # shifted, and the gain is multiplied into the scale (binary weights only; others hold it) and the bias.
         every_step("scale", "multiply", (3 if layer.scale == "explicit" else 2) * channels)
         every_step("scale", "add", channels)
-    elif layer.scale == "explicit":
+    elif layer.scale == "explicit" and model.spikes:
         every_step("scale", "multiply", neurons)
     return rows
 
 
-def _readout_rows(neurons: int, bias: bool, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
-    compare, start = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    compare[-1] = neurons - 1
-    start[0] = neurons
-    return {("readout", "compare"): compare} | ({("bias", "add"): start} if bias else {})
+def _readout_rows(layer: Layer, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    """What a readout does once per inference: start its sums at the bias, rescale them, find the largest."""
+    first, last = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    first[0] = last[-1] = 1
+    rows = {("readout", "compare"): last * (layer.neurons - 1)}
+    if layer.bias:
+        rows["bias", "add"] = first * layer.neurons
+    if layer.scale == "explicit":
+        rows["scale", "multiply"] = last * layer.neurons
+    return rows

@@ -7,6 +7,7 @@ is written once as a constant plus a few weighted bit masks; an operation count 
 from __future__ import annotations
 
 import itertools
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -95,6 +96,8 @@ def count_packed(layer: Layer, *words: Words, threads: int = 1) -> SynapticCount
         If a shape is not the layer's, padding bits are set, or a total could exceed an int64.
     """
     words = _checked_words(layer, words)
+    if threads < 1:
+        raise InvalidInput(f"layer {layer.name!r}: threads is {threads}; use one or more")
     _check_range(layer, 1)
     if layer.counts_itself:
         pairs = layer.count(*words)
@@ -145,7 +148,7 @@ def sum_maps(
     steps, samples, size = words.shape
     rows = np.ascontiguousarray(words).reshape(steps * samples, size)
     distinct = list({id(part): part for part in maps}.values())
-    masks = np.concatenate([part.masks for part in distinct])
+    masks = distinct[0].masks if len(distinct) == 1 else np.concatenate([part.masks for part in distinct])
     bits = np.zeros((len(rows), 1 + len(masks)), np.int64)
     if threads == 1:
         masked_popcounts(rows, masks, bits)
@@ -199,7 +202,7 @@ def _check_number(layer: Layer, given: int) -> None:
 def _checked_words(layer: Layer, words: tuple[Words, ...]) -> tuple[Words, ...]:
     _check_number(layer, len(words))
     for packed, (signal, shape, _) in zip(words, layer.reads, strict=True):
-        inputs = int(np.prod(shape, dtype=np.int64))
+        inputs = math.prod(shape)
         size, used = words_per_row(inputs), np.uint64(inputs % 64)
         if (
             packed.dtype != np.uint64

@@ -26,7 +26,7 @@ from .stores import LocalStore, Store, open_store
 from .workload import Workload
 from .writer import TraceWriter
 
-__all__ = ["SpikeTrace", "TraceWriter", "pack", "unpack", "unfinished", "words_per_row"]
+__all__ = ["SpikeTrace", "TraceWriter", "pack", "unfinished", "unpack", "words_per_row"]
 ALL = slice(None)
 
 
@@ -64,7 +64,7 @@ class SpikeTrace:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, memory: int = DEFAULT_MEMORY) -> SpikeTrace:
-        """Open a trace; verifies its manifest, its metadata, that every file is there at its size, and labels and masks.
+        """Open a trace; verifies manifest and metadata, that every file is there at its size, labels and masks.
 
         Raises
         ------
@@ -221,7 +221,7 @@ def _read(store: Store, manifest: Manifest, array: StoredArray, region: list[sli
 def _check_files(store: Store, manifest: Manifest) -> None:
     """Refuse a trace with a missing or truncated file, or edited Zarr metadata."""
     metadata = [f"{manifest.prefix}{name}/zarr.json" for name in manifest.arrays]
-    shards = [manifest.prefix + key for array in manifest.arrays.values() for key in array.keys()]
+    shards = [manifest.prefix + key for array in manifest.arrays.values() for key in array.shard_keys()]
     expected = [size for array in manifest.arrays.values() for size in array.shard_bytes]
     sizes = store.sizes([*metadata, *shards])
     for key, size, array in zip(metadata, sizes, manifest.arrays.values(), strict=False):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,27 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import draft as drafts
-from .chunking import DEFAULT_MEMORY, MIB, Chunking, mask_grid, plan_chunking, shrink
+from .chunking import DEFAULT_MEMORY, MIB, Chunking, plan_chunking, shrink
 from .errors import InvalidInput
-from .manifest import FORMAT, MAX_LAYERS, MAX_STEPS, VERSION, Manifest, array_entry, manifest_bytes, sealed, trace_hash
+from .manifest import MAX_LAYERS, MAX_STEPS, Manifest, array_entry, manifest_bytes, trace_hash
 from .packing import Words, pack_planes
-from .shards import (
-    DIGEST_BYTES,
-    GROUP_METADATA,
-    Grid,
-    Index,
-    StoredArray,
-    array_metadata,
-    chunk_digest,
-    digest,
-    encode_chunk,
-    join_shard,
-    shard_key,
-)
+from .shard_writer import Record, ShardWriter, finish_array, journal_entry
+from .shards import Grid, Index, StoredArray
 from .workload import Workload, workload_to_dict
 
 MAX_PROVENANCE_BYTES = 2**20
-Record = tuple[int, str]  # of one shard: size of its file, digests of its chunks in order of their slots
 
 
 class TraceWriter:
@@ -67,7 +55,7 @@ class TraceWriter:
     Notes
     -----
     How samples are batched does not matter: chunks, digests and hash depend on the samples and their order alone.
-    One writer at a time; a second one writes a draft of its own, and the last to finish wins where overwriting is allowed.
+    One writer at a time: a second one writes a draft of its own, and the last to finish wins if it may overwrite.
     """
 
     def __init__(
@@ -88,7 +76,7 @@ class TraceWriter:
             raise InvalidInput(f"{where}: chunk_samples is {chunk_samples!r}; it must be an integer from 1 to {2**20}")
         if len(workload.layers) > MAX_LAYERS:
             raise InvalidInput(f"{where}: {len(workload.layers)} layers; at most {MAX_LAYERS} fit one trace")
-        folded = defaultdict(list)
+        folded: dict[str, list[str]] = defaultdict(list)
         for name in workload.signals:
             folded[name.casefold()].append(name)
         twins = [names for names in folded.values() if len(names) > 1]
@@ -113,14 +101,11 @@ class TraceWriter:
         self._labels: dict[str, NDArray[np.int64]] | None = None  # of the current chunk; None before the first batch
         self._chunk = 0  # number of the chunk being filled
         self._done: dict[str, int] = dict.fromkeys(self._signals, 0)  # step chunks of it that are encoded
-        self._open: dict[tuple[str, Index], dict[int, tuple[bytes, str]]] = defaultdict(dict)
-        self._records: dict[str, dict[Index, Record]] = defaultdict(dict)
-        self._fresh: list[tuple[str, Index, int, str]] = []  # shards written since the last journal row
-        self._rows = 0
         self._usable, self._finished = True, False
         self._draft = drafts.begin(path, overwrite)
         try:
-            self._masks = self._write_masks()
+            self._shards = ShardWriter(self._draft, self.steps)
+            self._masks = self._shards.write_masks(workload)
             self._write_header(chunk_samples)
         except BaseException:
             self.abort()
@@ -210,7 +195,7 @@ class TraceWriter:
         for name, values in arrays.items():
             if values.shape != (batch,) or values.dtype.kind not in "iu":
                 raise InvalidInput(
-                    f"trace {self._draft.final}: {name} are {values.dtype} {values.shape}; they must be integers ({batch},)"
+                    f"trace {self._draft.final}: {name} are {values.dtype} {values.shape}; give integers of ({batch},)"
                 )
         return {name: values.astype(np.int64) for name, values in arrays.items()}
 
@@ -240,20 +225,20 @@ class TraceWriter:
 
     # Chunks and shards ----------------------------------------------------------------------------------------------
     def _end_chunk(self) -> None:
-        """All samples of the current chunk are here: encode what is pending, and write the row of shards if it is full."""
+        """All samples of the current chunk are here: encode what is pending; end the row of shards if it is full."""
         size = self._chunking.chunk_samples
         for name, words in self._pending.items():
             chunk_steps = self._chunking.grids[name].chunk[-3]
             for first in range(0, self.steps, chunk_steps):
                 self._encode(name, first // chunk_steps, words[:, first : first + chunk_steps, :size])
         for name, values in (self._labels or {}).items():
-            self._put(name, self._chunking.labels, (self._chunk,), values[:size])
+            self._shards.put(name, self._chunking.labels, (self._chunk,), values[:size])
             values[:] = 0
         self._pending.clear()
         self._done = dict.fromkeys(self._signals, 0)
         self._chunk += 1
         if self._chunk * size % self._chunking.shard_samples == 0:
-            self._end_row()
+            self._shards.end_row(self.samples)
 
     def _encode(self, name: str, step_chunk: int, words: Words) -> None:
         """Encode the chunks of one signal at one chunk of steps: one for every plane known so far."""
@@ -283,59 +268,11 @@ class TraceWriter:
 
     def _put_plane(self, name: str, grid: Grid, plane: int, step_chunk: int, chunk: int, words: Words) -> None:
         index = (plane, step_chunk, chunk, 0) if len(grid.chunk) == 4 else (step_chunk, chunk, 0)
-        self._put(f"signals/{name}", grid, index, words.reshape(grid.chunk))
-
-    def _put(self, name: str, grid: Grid, chunk: Index, words: NDArray[Any]) -> None:
-        """Encode and digest one chunk; write its shard once all of its chunks are there."""
-        shard, slot = grid.place(chunk)
-        chunks = self._open[name, shard]
-        chunks[slot] = encode_chunk(words), chunk_digest(name, chunk, grid, words)
-        slots = math.prod(grid.per_shard)
-        if len(grid.chunk) > 1:  # the last shard of steps may hold fewer chunks
-            step_chunks = -(-self.steps // grid.chunk[-3])
-            slots = slots // grid.per_shard[-3] * min(grid.per_shard[-3], step_chunks - shard[-3] * grid.per_shard[-3])
-        if len(chunks) == slots:
-            self._write_shard(name, grid, shard)
-
-    def _write_shard(self, name: str, grid: Grid, shard: Index) -> None:
-        chunks = self._open.pop((name, shard))
-        data = join_shard({slot: encoded for slot, (encoded, _) in chunks.items()}, math.prod(grid.per_shard))
-        self._draft.write(shard_key(name, shard), data)
-        digests = "".join(found for _, (_, found) in sorted(chunks.items()))
-        self._records[name][shard] = len(data), digests
-        self._fresh.append((name, shard, len(data), digests))
-
-    def _end_row(self) -> None:
-        """Note in the journal that all samples so far are whole."""
-        self._draft.write(drafts.row_key(self._rows), _journal_entry(samples=self.samples, shards=self._fresh))
-        self._fresh = []
-        self._rows += 1
+        self._shards.put(f"signals/{name}", grid, index, words.reshape(grid.chunk))
 
     # Beginning and end ----------------------------------------------------------------------------------------------
-    def _write_masks(self) -> dict[str, StoredArray]:
-        """Write the zero-weight maps, which are known from the start."""
-        masks = {}
-        for layer in self.workload.layers:
-            if layer.nonzero is None:
-                continue
-            name, words = f"nonzero/{layer.name}", pack_planes(layer.nonzero.reshape(1, 1, -1), "spike")[0, 0, 0]
-            grid = mask_grid(words.size)
-            for chunk in range(-(-words.size // grid.chunk[0])):
-                part = np.zeros(grid.chunk, np.uint64)
-                piece = words[chunk * part.size : (chunk + 1) * part.size]
-                part[: piece.size] = piece
-                shard, slot = grid.place((chunk,))
-                self._open[name, shard][slot] = encode_chunk(part), chunk_digest(name, (chunk,), grid, part)
-            for _, shard in [key for key in self._open if key[0] == name]:
-                self._write_shard(name, grid, shard)
-            masks[name] = finish_array(self._draft, name, (words.size,), grid, self._records.pop(name))
-        if masks:
-            self._draft.write("nonzero/zarr.json", GROUP_METADATA)
-        self._fresh = []
-        return masks
-
     def _write_header(self, chunk_samples: int | None) -> None:
-        header = _journal_entry(
+        header = journal_entry(
             samples=0,
             steps=self.steps,
             chunk_samples=chunk_samples,
@@ -368,27 +305,15 @@ class TraceWriter:
                 self._chunking = shrink(self._chunking, self.samples)
             if self.samples % size:
                 self._end_chunk()
-            for name, shard in list(self._open):
-                self._write_shard(name, self._grid(name), shard)
-            manifest = finish(
-                self._draft,
-                self.workload,
-                self.steps,
-                self.samples,
-                self._chunking,
-                self._records,
-                self._masks,
-                self._provenance,
-            )
+            self._shards.flush()
+            manifest = finish(self._draft, self._content(), self._shards.records)
             drafts.commit(self._draft, manifest)
         except BaseException:
             drafts.discard(self._draft, manifest)
             raise
 
-    def _grid(self, name: str) -> Grid:
-        return (
-            self._chunking.labels if name in ("labels", "predictions") else self._chunking.grids[name.partition("/")[2]]
-        )
+    def _content(self) -> Content:
+        return Content(self.workload, self.steps, self.samples, self._chunking, self._masks, self._provenance)
 
     def abort(self) -> None:
         """Remove what was written; a trace that was there before stays."""
@@ -397,61 +322,43 @@ class TraceWriter:
             drafts.discard(self._draft)
 
 
-def finish(
-    draft: drafts.Draft,
-    workload: Workload,
-    steps: int,
-    samples: int,
-    chunking: Chunking,
-    records: Mapping[str, Mapping[Index, Record]],
-    masks: Mapping[str, StoredArray],
-    provenance: Mapping[str, Any],
-) -> bytes:
+@dataclass(frozen=True)
+class Content:
+    """What a manifest says beside the shards that were written."""
+
+    workload: Workload
+    steps: int
+    samples: int
+    chunking: Chunking
+    masks: Mapping[str, StoredArray]
+    provenance: Mapping[str, Any]
+
+
+def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[Index, Record]]) -> bytes:
     """Write the metadata of all arrays of a draft and return its manifest, which is still to be committed."""
-    arrays = dict(masks)
+    arrays = dict(content.masks)
     for name, written in records.items():
+        grid, shape = content.chunking.labels, (content.samples,)
         if name.startswith("signals/"):
-            grid = chunking.grids[name.partition("/")[2]]
+            grid = content.chunking.grids[name.partition("/")[2]]
             planes = (1 + max(shard[0] for shard in written),) if len(grid.chunk) == 4 else ()
-            shape: Index = (*planes, steps, samples, grid.chunk[-1])
-        else:
-            grid, shape = chunking.labels, (samples,)
+            shape = (*planes, content.steps, content.samples, grid.chunk[-1])
         arrays[name] = finish_array(draft, name, shape, grid, written)
-    data = workload_to_dict(workload)
-    plain = json.loads(json.dumps(data))
+    workload = json.loads(json.dumps(workload_to_dict(content.workload)))  # as a reader will find it
     manifest = Manifest(
-        hash=trace_hash(steps, samples, plain, arrays.values()),
-        steps=steps,
-        samples=samples,
+        hash=trace_hash(content.steps, content.samples, workload, arrays.values()),
+        steps=content.steps,
+        samples=content.samples,
         prefix=draft.prefix,
-        workload=plain,
+        workload=workload,
         arrays=arrays,
-        provenance=provenance,
+        provenance=content.provenance,
         written_by={
             "spikejoule": importlib.metadata.version("spikejoule"),
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
     return manifest_bytes(manifest)
-
-
-def finish_array(
-    draft: drafts.Draft, name: str, shape: Index, grid: Grid, records: Mapping[Index, Record]
-) -> StoredArray:
-    """Write an array's metadata, and gather the digests of its chunks from the records of its shards."""
-    chunks = grid.chunks(shape)
-    digests = np.empty((*chunks, DIGEST_BYTES), np.uint8)
-    for shard, (_, found) in records.items():
-        place = tuple(slice(s * per, (s + 1) * per) for s, per in zip(shard, grid.per_shard, strict=True))
-        digests[place] = np.frombuffer(bytes.fromhex(found), np.uint8).reshape(digests[place].shape)
-    metadata = array_metadata(shape, grid)
-    draft.write(f"{name}/zarr.json", metadata)
-    sizes = tuple(records[shard][0] for shard in np.ndindex(*grid.shards(shape)))
-    return StoredArray(name, shape, grid, digests.tobytes().hex(), sizes, digest(metadata))
-
-
-def _journal_entry(**members: object) -> bytes:
-    return sealed({"format": FORMAT, "version": VERSION, **members})
 
 
 def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -465,4 +372,4 @@ def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _is_count(value: object, limit: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 1 <= value <= limit
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 1 <= int(value) <= limit

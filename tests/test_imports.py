@@ -16,7 +16,8 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 """
 DEEP_LEARNING = ("torch", "norse", "tonic", "sklearn", "safetensors")
-HEAVY = ("pandas", "matplotlib", "zarr", "pydantic", "yaml", "pyarrow", "torch", "norse", "tonic", "rich", "typer")
+# yaml is not listed: numba itself imports it
+HEAVY = ("pandas", "matplotlib", "zarr", "pydantic", "pyarrow", "torch", "norse", "tonic", "rich", "typer")
 
 WORK = """
 import numpy as np, pathlib, tempfile
