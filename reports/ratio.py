@@ -69,12 +69,12 @@ def dominated(counts_a: ArrayLike, counts_b: ArrayLike) -> bool:
 
 def _largest(a: Vector, b: Vector, low: Vector, high: Vector) -> float:
     """Dinkelbach's iteration; it climbs from corner to corner of the box, so it ends after finitely many steps."""
-    ratio = (a @ high) / (b @ high)
+    ratio = float((a @ high) / (b @ high))
     while True:
         prices = np.where(a - ratio * b > 0, high, low)
         if b @ prices == 0:
             return np.inf if a @ prices > 0 else ratio
-        better = (a @ prices) / (b @ prices)
+        better = float((a @ prices) / (b @ prices))
         if better <= ratio:
             return ratio
         ratio = better

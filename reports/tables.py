@@ -20,6 +20,11 @@ PARTS = {"reset": "neuron", "bias": "neuron", "readout": "neuron", "scale": "gat
 PART_TITLES = {"synapse": "synaptic adds", "neuron": "neurons", "gate": "gate and scale"}
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain dictionaries."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
 def every_estimate(comparison: Comparison) -> Iterator[tuple[str, Any, EnergyEstimate]]:
     """(variant, seed, estimate) on the main accelerator."""
     for variant, group in comparison.estimates.items():
@@ -46,7 +51,7 @@ def energy(comparison: Comparison) -> pd.DataFrame:
 
 
 def energy_by_part(estimates: Estimates) -> pd.DataFrame:
-    """Mean energy in pJ over seeds: one row per variant, one column per part of the machine, logic first."""
+    """Mean energy in pJ over seeds: one row per variant, one column per part of the machine, in the order of `parts`."""
     columns: dict[str, dict[str, float]] = {}
     for variant, group in estimates.items():
         for result in group:
@@ -54,9 +59,22 @@ def energy_by_part(estimates: Estimates) -> pd.DataFrame:
                 part = part_of(result, str(component))
                 row = columns.setdefault(part, {})
                 row[variant] = row.get(variant, 0.0) + float(value) / len(group)
-    logic = [part for part in PART_TITLES.values() if part in columns]
-    order = [*logic, *(part for part in columns if part not in logic)]
+    order = [part for part in parts(estimates) if part in columns]
     return pd.DataFrame({part: columns[part] for part in order}, index=list(estimates)).fillna(0.0)
+
+
+def parts(*machines: Estimates) -> list[str]:
+    """Every part that takes energy on these machines: logic first, then memories from inner to outer."""
+    found: dict[str, int] = {}
+    for estimates in machines:
+        for group in estimates.values():
+            for result in group:
+                levels = [memory.name for memory in getattr(result.accelerator.architecture, "memories", ())]
+                for component in result.table["component"].unique():
+                    part = part_of(result, component)
+                    rank = len(PART_TITLES) + 1 + levels.index(component) if component in levels else len(PART_TITLES)
+                    found[part] = list(PART_TITLES.values()).index(part) if part in PART_TITLES.values() else rank
+    return sorted(found, key=lambda part: (found[part], part))
 
 
 def part_of(result: EnergyEstimate, component: str) -> str:
@@ -133,24 +151,28 @@ def quantiles(comparison: Comparison) -> pd.DataFrame:
 def gate_cost(comparison: Comparison) -> pd.DataFrame:
     """What a live gate costs: the same spikes priced with the gate and as if it were a constant folded away.
 
-    ``variant, part, live_pj, folded_pj, difference_pj``, means over seeds; one block per variant with a live gate. The
-    difference holds the gate's own operations, the scale that can no longer fold, and the second current array.
+    ``variant, part, live_pj, folded_pj, difference_pj, frozen_pj``, means over seeds; one block per variant with a live
+    gate, and ``frozen_pj`` from the variant ``<name>, frozen`` with its own spikes, NaN without one. The difference holds
+    the gate's own operations, the scale that can no longer fold, and the second current array.
     """
     rows = []
     for variant, group in comparison.estimates.items():
         layers = group[0].operations.workload.layers
         if not any(layer.gate is not None for layer in layers):
             continue
-        folded = {"x": tuple(_folded(result) for result in group)}
-        parts = [energy_by_part({"x": group}).iloc[0], energy_by_part(folded).iloc[0]]
-        for part in dict.fromkeys([*parts[0].index, *parts[1].index]):
-            live, without = (float(side.get(part, 0.0)) for side in parts)
-            rows.append({"variant": variant, "part": part, "live_pj": live, "folded_pj": without})
-    frame = pd.DataFrame(rows, columns=["variant", "part", "live_pj", "folded_pj"])
+        sides = {"live_pj": {"x": group}, "folded_pj": {"x": tuple(folded(result) for result in group)}}
+        frozen = comparison.estimates.get(f"{variant}, frozen")
+        if frozen is not None:
+            sides["frozen_pj"] = {"x": frozen}
+        energies = {column: energy_by_part(side).iloc[0] for column, side in sides.items()}
+        for part in parts(*sides.values()):
+            values = {column: float(series.get(part, 0.0)) for column, series in energies.items()}
+            rows.append({"variant": variant, "part": part, **values})
+    frame = pd.DataFrame(rows, columns=["variant", "part", "live_pj", "folded_pj", "frozen_pj"])
     return frame.assign(difference_pj=frame["live_pj"] - frame["folded_pj"])
 
 
-def _folded(result: EnergyEstimate) -> EnergyEstimate:
+def folded(result: EnergyEstimate) -> EnergyEstimate:
     """The same trace on the same machine, as if the gate's gain were constant and folded."""
     operations = result.operations
     plain = [dataclasses.replace(layer, gate=None) for layer in operations.workload.layers]
@@ -167,18 +189,32 @@ def _folded(result: EnergyEstimate) -> EnergyEstimate:
 
 
 def prices(comparison: Comparison) -> pd.DataFrame:
-    """Every price that some estimate used, with its bounds and source, per accelerator."""
+    """Every price that some estimate used, with its bounds and source, per accelerator: logic first, then memories."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in machines(comparison):
         for results in group.values():
             for result in results:
                 machine = result.accelerator
                 for component, action in result.table[["component", "action"]].itertuples(index=False):
+                    memory = machine.memory(component) is not None
                     key = machine.price_key(component, action)
-                    price = dataclasses.asdict(machine.prices[key])
-                    price["unit"] = "pJ per word" if machine.memory(component) is not None else "pJ per operation"
-                    rows[machine.name, key] = {"accelerator": machine.name, "action": key, **price}
-    return pd.DataFrame(list(rows.values()))
+                    row = {"accelerator": machine.name, "action": key, "per": "word" if memory else "operation"}
+                    rows[machine.name, key] = row | dataclasses.asdict(machine.prices[key])
+    order = [estimates[comparison.baseline][0].accelerator.name for estimates in machines(comparison)]
+    ordered = sorted(rows.values(), key=lambda row: (order.index(row["accelerator"]), row["per"], row["action"]))
+    return pd.DataFrame(ordered)
+
+
+def priced(comparison: Comparison) -> pd.DataFrame:
+    """What each machine's components did: ``accelerator, component, actions``."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for group in machines(comparison):
+        for results in group.values():
+            for result in results:
+                for component, action in result.table[["component", "action"]].itertuples(index=False):
+                    found.setdefault((result.accelerator.name, str(component)), set()).add(str(action))
+    rows = [(*key, ", ".join(sorted(actions))) for key, actions in found.items()]
+    return pd.DataFrame(rows, columns=["accelerator", "component", "actions"])
 
 
 def omitted(comparison: Comparison) -> pd.DataFrame:

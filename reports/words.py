@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .numbers import ENERGY, interval, listed, number, unit_for
+from .tables import records
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -34,10 +35,9 @@ def references(comparison: Comparison) -> list[str]:
 
 def headline(comparison: Comparison) -> str:
     """One sentence: accuracy, energy per inference, and how many times less or more than every reference."""
-    summary = comparison.summary().set_index("variant")
-    focus, row = comparison.focus, summary.loc[comparison.focus]
+    focus, row = comparison.focus, _row(comparison)
     accuracy = _percent(row["accuracy"], row["accuracy_spread"])
-    energy = float(row["energy_nj"]) * 1e3
+    energy = row["energy_nj"] * 1e3
     unit = unit_for([energy], ENERGY)
     machine = comparison.estimates[focus][0].accelerator.name
     sentence = f"At {accuracy} accuracy, {focus} uses" if accuracy else f"{focus} uses"
@@ -79,18 +79,22 @@ def verdicts(comparison: Comparison) -> list[str]:
 
 def _verdict(comparison: Comparison, reference: str, energy: dict[str, Any], accuracy: dict[str, Any] | None) -> str:
     focus, seeds = comparison.focus, len(comparison.seeds)
-    amount = f"{number(abs(energy['percent']))} %"
-    within = f" ({interval(energy['percent_low'], energy['percent_high'], decimals=1)} %)" if seeds > 1 else ""
     told = _told(energy, seeds)
+    change = _change(energy, seeds)
     if energy["difference"] < 0 and energy["distinguishable"]:
-        sentence = f"{focus} beats {reference} on energy: {amount} less{within}, {told}"
-    elif energy["difference"] < 0:
-        sentence = f"{focus} does not beat {reference} on energy: {amount} less{within}, but {told}"
-    elif energy["difference"] > 0:
-        sentence = f"{focus} does not beat {reference} on energy: it uses {amount} more{within}, {told}"
+        sentence = f"{focus} beats {reference} on energy: {change}, {told}"
     else:
-        sentence = f"{focus} does not beat {reference} on energy: both use the same"
+        joint = ", but" if energy["difference"] < 0 else ","
+        sentence = f"{focus} does not beat {reference} on energy: {change}{joint} {told}"
     return f"{sentence}{_accuracy_clause(accuracy, seeds)}."
+
+
+def _change(energy: dict[str, Any], seeds: int) -> str:
+    within = f" ({interval(energy['percent_low'], energy['percent_high'], decimals=1)} %)" if seeds > 1 else ""
+    amount = number(abs(energy["percent"]), decimals=1)
+    if amount == "0.0":
+        return f"the same to 0.1 %{within}"
+    return f"{amount} % {'less' if energy['percent'] < 0 else 'more'}{within}"
 
 
 def _accuracy_clause(row: dict[str, Any] | None, seeds: int) -> str:
@@ -99,34 +103,33 @@ def _accuracy_clause(row: dict[str, Any] | None, seeds: int) -> str:
     points = 100 * row["difference"]
     within = interval(100 * row["difference_low"], 100 * row["difference_high"], decimals=1)
     extra = f" ({within}), {_told(row, seeds)}" if seeds > 1 else ""
-    if number(points, decimals=1) == number(0.0, decimals=1):
-        return f"; accuracy is the same to 0.1 points{extra}"
-    return f"; its accuracy is {number(abs(points), decimals=1)} points {'higher' if points > 0 else 'lower'}{extra}"
+    amount = number(abs(points), decimals=1)
+    if amount == "0.0":
+        return f"; accuracy the same to 0.1 points{extra}"
+    return f"; accuracy {amount} points {'higher' if points > 0 else 'lower'}{extra}"
 
 
 def _told(row: dict[str, Any], seeds: int) -> str:
     if seeds < 2:
         return "from one seed, which cannot tell a difference from chance"
-    return f"{'' if row['distinguishable'] else 'not '}distinguishable over {seeds} seeds"
+    return "distinguishable" if row["distinguishable"] else "not distinguishable"
 
 
 def _derived(comparison: Comparison, name: str) -> str:
-    rows = comparison.paired(("energy_pj", "accuracy"), [(name, comparison.focus)]).to_dict("records")
-    energy = rows[0]
-    less = energy["difference"] < 0
-    within = f" ({interval(energy['percent_low'], energy['percent_high'], decimals=1)} %)"
-    sentence = (
-        f"{name} uses {number(abs(energy['percent']))} % {'less' if less else 'more'} energy than {comparison.focus}"
-    )
-    accuracy = rows[1] if len(rows) > 1 else None
-    told = f"{within}, {_told(energy, len(comparison.seeds))}" if len(comparison.seeds) > 1 else ""
-    return f"{sentence}{told}{_accuracy_clause(accuracy, len(comparison.seeds))}."
+    rows = records(comparison.paired(("energy_pj", "accuracy"), [(name, comparison.focus)]))
+    seeds, accuracy = len(comparison.seeds), rows[1] if len(rows) > 1 else None
+    sentence = f"{name} against {comparison.focus} on energy: {_change(rows[0], seeds)}, {_told(rows[0], seeds)}"
+    return f"{sentence}{_accuracy_clause(accuracy, seeds)}."
 
 
 def _differences(comparison: Comparison, quantity: str) -> dict[str, dict[str, Any]]:
     pairs = [(comparison.focus, reference) for reference in references(comparison)]
-    rows = comparison.paired((quantity,), pairs).to_dict("records")
-    return {str(row["reference"]): {str(key): value for key, value in row.items()} for row in rows}
+    return {row["reference"]: row for row in records(comparison.paired((quantity,), pairs))}
+
+
+def _row(comparison: Comparison) -> dict[str, Any]:
+    """The focus's row of the summary."""
+    return next(row for row in records(comparison.summary()) if row["variant"] == comparison.focus)
 
 
 def _percent(mean: float, deviation: float) -> str:
@@ -137,7 +140,7 @@ def _percent(mean: float, deviation: float) -> str:
 
 def bounds_sentence(comparison: Comparison) -> str:
     """How far the prices themselves could move the focus's ratio to the baseline."""
-    row = comparison.summary().set_index("variant").loc[comparison.focus]
+    row = _row(comparison)
     if comparison.focus == comparison.baseline:
         return ""
     low, high = number(row["ratio_low"]), number(row["ratio_high"])
@@ -154,29 +157,27 @@ def bounds_sentence(comparison: Comparison) -> str:
     return f"{sentence}: within these ranges no price changes which of the two costs less."
 
 
-def chance_sentence(comparison: Comparison) -> str:
-    """What so few seeds and so few samples can and cannot say."""
-    seeds = len(comparison.seeds)
+def samples_sentence(comparison: Comparison) -> str:
+    """What so few samples can say of an accuracy."""
     samples = comparison.estimates[comparison.focus][0].operations.samples
-    accuracy = float(comparison.summary().set_index("variant").loc[comparison.focus, "accuracy"])
-    sentence = ""
-    if not math.isnan(accuracy):
-        error = 100 * math.sqrt(accuracy * (1 - accuracy) / samples)
-        sentence = (
-            f"On {samples:,} test samples the binomial standard error of one run at {100 * accuracy:.1f} % accuracy is "
-            f"{error:.2f} points: do not read anything into accuracy differences below about twice that. "
-        )
-    if seeds < 2:
-        return sentence + "There is one seed: no spread and no interval can be given."
-    coarse = (
-        f"Intervals are 95 % percentile bootstraps of the paired differences over {seeds} seeds. They are coarse: "
-        f"they cannot leave the range of the {seeds} differences"
-    )
-    if seeds == 3:
-        coarse += ", and with three they are just that range"
-    chance = 2 ** (1 - seeds)
-    odds = f"1 in {round(1 / chance):,}"
+    accuracy = _row(comparison)["accuracy"]
+    if math.isnan(accuracy):
+        return ""
+    error = 100 * math.sqrt(accuracy * (1 - accuracy) / samples)
     return (
-        f"{sentence}{coarse}. Distinguishable means that the interval leaves out zero; {seeds} differences of one sign "
-        f"come up by chance in {odds} cases."
+        f"On {samples:,} test samples the binomial standard error of one run at {100 * accuracy:.1f} % accuracy is "
+        f"{error:.2f} points; accuracies less than about twice that apart may well be equal."
+    )
+
+
+def seeds_sentence(comparison: Comparison) -> str:
+    """What so few seeds can and cannot say."""
+    seeds = len(comparison.seeds)
+    if seeds < 2:
+        return "There is one seed, so no spread and no interval can be given."
+    range_only = ", and with three they are just that range" if seeds == 3 else ""
+    return (
+        f"Intervals in brackets are 95 % bootstraps of the paired differences over {seeds} seeds; distinguishable means "
+        f"that the interval leaves out zero. So few seeds make them coarse: they cannot leave the range of the {seeds} "
+        f"differences{range_only}, and {seeds} differences of one sign come up by chance in 1 of {2 ** (seeds - 1):,} cases."
     )

@@ -174,6 +174,20 @@ def unfinished(path: str | os.PathLike[str]) -> list[Unfinished]:
     ]
 
 
+def reopen(path: str | os.PathLike[str], left: Unfinished, overwrite: bool = False) -> Draft:
+    """Take over what a dead writer left of the trace at ``path``."""
+    final = open_store(path)
+    if isinstance(final, UrlStore):
+        return Draft(final, final, f"{left.draft.rpartition('/')[2]}/", overwrite)
+    root = Path(left.draft)
+    with plain_errors("take over", root):
+        lock = (root / LOCK).open("r+b")
+    if not _lock(lock):
+        lock.close()
+        raise InvalidInput(f"{root} is being written; wait until its writer is done")
+    return Draft(final, LocalStore(root), "", overwrite, lock)
+
+
 def read_journal(store: Store, prefix: str) -> list[dict[str, Any]]:
     """The header and the rows of a draft, up to the first that is missing or torn; empty without a header."""
     entries: list[dict[str, Any]] = []

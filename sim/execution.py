@@ -103,7 +103,7 @@ def _synaptic_only(operations: OperationCounts, architecture: Operations) -> Act
         if convolved_once(layer, operations.workload, architecture.first_layer):
             pairs = _first_step_only(pairs)
         counts[layer.name, "synapse", layer.operation] = pairs
-    omitted = dict.fromkeys(("neuron updates", "memory", "routing", "gate", "bias"), "not part of the convention")
+    omitted = dict.fromkeys(OUTSIDE_THE_CONVENTION, "not part of the convention")
     return ActionCounts(operations.steps, operations.samples, counts, {}, omitted)
 
 
@@ -132,8 +132,8 @@ def _scatter(operations: OperationCounts, grid: Grid) -> ActionCounts:
     for layer in workload.layers:
         if not layer.weights or layer.delay:
             raise InvalidInput(
-                f"layer {layer.name!r}: {type(layer).__name__} has no rule on an event-scatter grid yet; use an accelerator "
-                f"of kind operations, or fold the layer into its neighbours"
+                f"layer {layer.name!r}: {type(layer).__name__} has no rule on an event-scatter grid; use an "
+                f"accelerator of kind operations, or fold the layer into its neighbours"
             )
         if layer.gate == "live" and "layer_mean_gate" not in grid.neuron.supports:
             raise InvalidInput(

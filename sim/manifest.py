@@ -196,7 +196,7 @@ def _read_arrays(
     _require(not missing, where, "arrays", f"without {', '.join(missing[:5])}", "one array per signal of the workload")
     foreign = sorted(set(entries) - wanted - set(masks) - {"labels", "predictions"})
     _require(not foreign, where, "arrays", f"with {', '.join(foreign[:5])[:200]}", "only the arrays of format v1")
-    arrays = {name: _read_array(name, entry, where) for name, entry in entries.items()}
+    arrays = {name: read_array_entry(name, entry, where) for name, entry in entries.items()}
     chunk_samples = {array.grid.chunk[0] for name, array in arrays.items() if name in ("labels", "predictions")}
     for name, (shape, kind) in workload.signals.items():
         array = arrays[f"signals/{name}"]
@@ -220,7 +220,8 @@ def _read_arrays(
     return arrays
 
 
-def _read_array(name: str, entry: Any, where: str) -> StoredArray:
+def read_array_entry(name: str, entry: Any, where: str) -> StoredArray:
+    """The inverse of `array_entry`, with every field checked."""
     what = f"arrays.{name}"
     members = {"shape", "dtype", "chunk", "shard", "digests", "shard_bytes", "metadata"}
     _require(isinstance(entry, dict) and set(entry) == members, where, what, "malformed", ", ".join(sorted(members)))

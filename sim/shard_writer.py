@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import draft as drafts
-from .chunking import mask_grid
-from .manifest import FORMAT, VERSION, sealed
+from .chunking import Chunking, mask_grid
+from .manifest import FORMAT, VERSION, Manifest, manifest_bytes, sealed, trace_hash
 from .packing import pack_planes
 from .shards import (
     DIGEST_BYTES,
@@ -28,7 +31,7 @@ from .shards import (
     join_shard,
     shard_key,
 )
-from .workload import Workload
+from .workload import Workload, workload_to_dict
 
 Record = tuple[int, str]  # of one shard: size of its file, digests of its chunks in order of their slots
 
@@ -106,6 +109,45 @@ class ShardWriter:
             self.draft.write("nonzero/zarr.json", GROUP_METADATA)
         self._fresh = []
         return masks
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a manifest says beside the shards that were written."""
+
+    workload: Workload
+    steps: int
+    samples: int
+    chunking: Chunking
+    masks: Mapping[str, StoredArray]
+    provenance: Mapping[str, Any]
+
+
+def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[Index, Record]]) -> bytes:
+    """Write the metadata of all arrays of a draft and return its manifest, which is still to be committed."""
+    arrays = dict(content.masks)
+    for name, written in records.items():
+        grid, shape = content.chunking.labels, (content.samples,)
+        if name.startswith("signals/"):
+            grid = content.chunking.grids[name.partition("/")[2]]
+            planes = (1 + max(shard[0] for shard in written),) if len(grid.chunk) == 4 else ()
+            shape = (*planes, content.steps, content.samples, grid.chunk[-1])
+        arrays[name] = finish_array(draft, name, shape, grid, written)
+    workload = json.loads(json.dumps(workload_to_dict(content.workload)))  # as a reader will find it
+    manifest = Manifest(
+        hash=trace_hash(content.steps, content.samples, workload, arrays.values()),
+        steps=content.steps,
+        samples=content.samples,
+        prefix=draft.prefix,
+        workload=workload,
+        arrays=arrays,
+        provenance=content.provenance,
+        written_by={
+            "spikejoule": importlib.metadata.version("spikejoule"),
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        },
+    )
+    return manifest_bytes(manifest)
 
 
 def finish_array(

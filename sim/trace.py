@@ -7,6 +7,7 @@ alone would read a missing file as zeros; here whatever is missing, swapped, tru
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from .chunking import DEFAULT_MEMORY, MIB
 from .draft import Unfinished, unfinished
 from .errors import InvalidInput
+from .fanout import WORD_BITS
 from .manifest import MANIFEST, Manifest, read_manifest
 from .packing import Words, pack, unpack, unpack_planes, words_per_row
 from .shards import ITEM_BYTES, StoredArray, damaged, digest, read_chunks
@@ -152,7 +154,7 @@ class SpikeTrace:
         """
         shape, kind = self.workload.signals[self._array(signal).name.partition("/")[2]]
         rows = len(range(*steps.indices(self.steps))) * len(range(*samples.indices(self.samples)))
-        self._check_memory(rows * words_per_row(int(np.prod(shape))) * 64 * 2, signal)
+        self._check_memory(rows * words_per_row(math.prod(shape)) * WORD_BITS * 2, signal)
         return unpack_planes(self.planes(signal, samples, steps), shape, kind)
 
     def chunks(self) -> Iterator[slice]:
@@ -188,6 +190,9 @@ class SpikeTrace:
             size *= part.stop - part.start
         self._check_memory(size, array.name)
         words = _read(self.store, self.manifest, array, region)
+        used = math.prod(self.workload.signals[array.name.partition("/")[2]][0]) % WORD_BITS
+        if used and (words[..., -1] >> np.uint64(used)).any():
+            raise damaged(self.store, array.name, "it has spikes beyond the last neuron")
         return words if words.ndim == 4 else words[None]
 
     def _check_memory(self, size: int, what: str) -> None:

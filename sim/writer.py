@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import draft as drafts
-from .chunking import DEFAULT_MEMORY, MIB, Chunking, plan_chunking, shrink
+from .chunking import DEFAULT_MEMORY, MIB, plan_chunking, shrink
 from .errors import InvalidInput
-from .manifest import MAX_LAYERS, MAX_STEPS, Manifest, array_entry, manifest_bytes, trace_hash
+from .manifest import MAX_LAYERS, MAX_STEPS, array_entry
 from .packing import Words, pack_planes
-from .shard_writer import Record, ShardWriter, finish_array, journal_entry
-from .shards import Grid, Index, StoredArray
+from .shard_writer import Content, ShardWriter, finish, journal_entry
+from .shards import Grid
 from .workload import Workload, workload_to_dict
 
 MAX_PROVENANCE_BYTES = 2**20
@@ -320,45 +317,6 @@ class TraceWriter:
         if not self._finished:
             self._usable, self._finished = False, True
             drafts.discard(self._draft)
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a manifest says beside the shards that were written."""
-
-    workload: Workload
-    steps: int
-    samples: int
-    chunking: Chunking
-    masks: Mapping[str, StoredArray]
-    provenance: Mapping[str, Any]
-
-
-def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[Index, Record]]) -> bytes:
-    """Write the metadata of all arrays of a draft and return its manifest, which is still to be committed."""
-    arrays = dict(content.masks)
-    for name, written in records.items():
-        grid, shape = content.chunking.labels, (content.samples,)
-        if name.startswith("signals/"):
-            grid = content.chunking.grids[name.partition("/")[2]]
-            planes = (1 + max(shard[0] for shard in written),) if len(grid.chunk) == 4 else ()
-            shape = (*planes, content.steps, content.samples, grid.chunk[-1])
-        arrays[name] = finish_array(draft, name, shape, grid, written)
-    workload = json.loads(json.dumps(workload_to_dict(content.workload)))  # as a reader will find it
-    manifest = Manifest(
-        hash=trace_hash(content.steps, content.samples, workload, arrays.values()),
-        steps=content.steps,
-        samples=content.samples,
-        prefix=draft.prefix,
-        workload=workload,
-        arrays=arrays,
-        provenance=content.provenance,
-        written_by={
-            "spikejoule": importlib.metadata.version("spikejoule"),
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        },
-    )
-    return manifest_bytes(manifest)
 
 
 def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
