@@ -142,11 +142,15 @@ def estimate(
     trace: TraceArgument,
     accelerator: AcceleratorOption = "event-driven-45nm",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    all_models: Annotated[bool, typer.Option("--all-models", help="Score under every published formula.")] = False,
 ) -> None:
-    """Energy and time per inference of a trace on an accelerator."""
+    """Energy and time per inference of a trace on an accelerator, or under every published formula."""
     from .energy.accelerator import load_accelerator
     from .energy.estimate import estimate as make_estimate
 
+    if all_models:
+        _print_models(_count(_open_trace(trace)), as_json=as_json)
+        return
     machine = load_accelerator(accelerator)
     result = make_estimate(_open_trace(trace), machine)
     if as_json:
@@ -318,6 +322,24 @@ def _print_counts(counts: OperationCounts) -> None:
         figures = [f"{array.sum() / counts.samples:,.1f}" for array in (synaptic.all_weights, synaptic.nonzero_weights)]
         table.add_row(layer.name, layer.operation, *figures, f"{synaptic.dense:,}", rate)
     _show(table)
+
+
+def _print_models(counts: OperationCounts, *, as_json: bool) -> None:
+    from .energy.published import score_table
+
+    scores: Any = score_table(counts)
+    if as_json:
+        print(scores.to_json(orient="records", indent=2))
+        return
+    table = _table("model", "nJ per inference", "node", "scope", "figures")
+    for row in scores.itertuples():
+        energy = "-" if row.energy_pj is None or row.energy_pj != row.energy_pj else f"{row.energy_pj / 1e3:,.4g}"
+        figures = [f"{k} {v:.4g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in row.figures.items()]
+        table.add_row(row.model, energy, str(row.node), row.scope, "; ".join(figures))
+    _show(table)
+    for row in scores[scores["warnings"] != ""].itertuples():
+        print(f"{row.model}: {row.warnings}")
+    print("Rows of different scope or node must not be divided by each other; see docs/energy-models.md.")
 
 
 def _print_estimate(result: EnergyEstimate) -> None:

@@ -1,4 +1,4 @@
-"""Keep run.py out of the wheel: it sets a checkout up and has no use in an installed package."""
+"""Keep run.py and this file out of the wheel: they set a checkout up and have no use in an installed package."""
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
@@ -7,7 +7,8 @@ from setuptools.command.build_py import build_py
 class BuildWithoutRunner(build_py):
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
-        return [module for module in modules if module[:2] != ("spikejoule", "run")]
+        own = {("spikejoule", "run"), ("spikejoule", "setup")}
+        return [module for module in modules if module[:2] not in own]
 
 
 setup(cmdclass={"build_py": BuildWithoutRunner})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,14 @@ from spikejoule.sim.synops import count_packed
 from spikejoule.sim.totals import turn_spikes
 from spikejoule.sim.verified import pack_values
 
+SPIN = """
+import time
+def spin():
+    start = time.perf_counter()
+    sum(range(2_000_000))
+    return time.perf_counter() - start
+print(min(spin() for _ in range(5)))
+"""
 MANY_CLASSES = {"7x7, stride 2": (7, 2, 3), "11x11, stride 4": (11, 4, 2)}
 
 
@@ -144,6 +154,7 @@ def thread_rows() -> list[Row]:
         for _ in range(100):
             masked_popcounts(rows[part], masks, out[part])
 
+    free = [free_cores() for _ in range(5)]
     halves = [slice(0, half), slice(half, None)]
     with ThreadPoolExecutor(2) as pool:
         candidates = {"one": lambda: count_often(slice(None)), "two": lambda: list(pool.map(count_often, halves))}
@@ -152,4 +163,17 @@ def thread_rows() -> list[Row]:
         [min(times[first : first + 10]) for first in range(0, len(times), 10)]
         for times in (seconds["one"], seconds["two"])
     )
-    return [ratio("two threads: wall-time gain on a trace in cache (best of ten rounds)", one, two, 1.5)]
+    return [
+        summary("cores free for two processes that share nothing, just before", free, "x"),
+        ratio("two threads: wall-time gain on a trace in cache (best of ten rounds)", one, two, 1.5),
+    ]
+
+
+def free_cores() -> float:
+    """Gain of running two plain Python loops side by side: 2 where two cores are idle, 1 where others hold one."""
+
+    def best_seconds(processes: int) -> float:
+        running = [subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE) for _ in range(processes)]
+        return max(float(process.communicate()[0]) for process in running)
+
+    return 2 * best_seconds(1) / best_seconds(2)

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..sim.architecture import Architecture, Grid, Memory, Operations
+from ..sim.architecture import Architecture, Event, Grid, Memory, Operations
 from ..sim.errors import InvalidInput
 from .files import parse_yaml, validate
 from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, parse_prices
@@ -61,8 +61,10 @@ class Accelerator:
         return self.prices[key]
 
     def group(self, component: str) -> Group:
-        """Which shared price group an action belongs to: logic, sram or dram."""
+        """Which shared price group a component's actions belong to: logic, sram, dram or network."""
         memory = self.memory(component)
+        if component == "network":
+            return "network"
         if memory is None:
             return "logic"
         return "dram" if memory.kib is None else "sram"
@@ -116,20 +118,14 @@ def load_accelerator(name: str | Path) -> Accelerator:
 
 def _build(data: dict[str, Any], where: str) -> Accelerator:
     file = validate(_AcceleratorFile, data, where)
-    kinds: dict[str, type[Operations] | type[Grid]] = {"operations": Operations, "grid": Grid}
+    kinds: dict[str, type[Operations] | type[Grid] | type[Event]]
+    kinds = {"operations": Operations, "grid": Grid, "event": Event}
     kind = file.architecture.get("kind")
     if kind not in kinds:
         raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")
     architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
     entries = dict(file.prices)
-    if "technology" not in entries:
-        raise InvalidInput(f"{where}: prices.technology is missing; name the technology that the prices belong to")
-    try:
-        technology = load_technology(str(entries.pop("technology")))
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: prices.technology: {error}") from error
-    first = next(iter(technology.operations.values()), None)
-    defaults = {"node_nm": first.node_nm, "voltage_v": first.voltage_v} if first else {}
+    technology, defaults = _technology(entries, architecture, where)
     own = parse_prices(entries, f"{where}: prices", defaults)
     prices = dict(technology.operations)
     if isinstance(architecture, Grid):
@@ -143,6 +139,22 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
         technology=technology.name,
         prices=prices | own,
     )
+
+
+def _technology(entries: dict[str, Any], architecture: Architecture, where: str) -> tuple[Technology, dict[str, Any]]:
+    """The technology that supplies prices, and what its own prices leave out; a chip brings all its prices itself."""
+    defaults = entries.pop("defaults", {})
+    if isinstance(architecture, Event) and "technology" not in entries:
+        return Technology(name="its own", title="", operations={}), defaults
+    if "technology" not in entries:
+        raise InvalidInput(f"{where}: prices.technology is missing; name the technology that the prices belong to")
+    try:
+        technology = load_technology(str(entries.pop("technology")))
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: prices.technology: {error}") from error
+    first = next(iter(technology.operations.values()), None)
+    silicon = {"node_nm": first.node_nm, "voltage_v": first.voltage_v} if first else {}
+    return technology, {**silicon, **defaults}
 
 
 def _memory_prices(grid: Grid, technology: Technology, own: Mapping[str, Price]) -> dict[str, Price]:
@@ -163,7 +175,17 @@ def _refuse_unused(
     own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str
 ) -> None:
     """A price under a name that no action has would be silently ignored: refuse it."""
-    verbs = ("add", "multiply", "compare", "sigmoid", "accumulate", "add_subtract", "multiply_accumulate")
+    verbs: tuple[str, ...] = (
+        "add",
+        "multiply",
+        "compare",
+        "sigmoid",
+        "accumulate",
+        "add_subtract",
+        "multiply_accumulate",
+    )
+    if isinstance(architecture, Event):
+        verbs = ("synop", "neuron_access", "neuron_update", "spike", "packet_out", "packet_in", "hop")
     memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
     for key in own:
         head, _, tail = key.partition(".")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..sim.execution import ActionCounts, execute
+from ..sim.execution import ActionCounts, execute, execute_trace
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
@@ -114,7 +114,8 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     Parameters
     ----------
     trace : SpikeTrace or OperationCounts
-        A trace is counted first; pass its counts to price several machines without counting again.
+        A trace is counted first; pass its counts to price several machines without counting again. Machines of kind
+        ``event`` need the trace.
     accelerator : Accelerator
 
     Returns
@@ -131,8 +132,10 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     Energy = sum of action count x price. Training energy is out of scope. What else a machine's model leaves out is
     listed in ``actions.omitted`` and printed in every report.
     """
-    operations = trace if isinstance(trace, OperationCounts) else count(trace)
-    actions = execute(operations, accelerator.architecture)
+    if isinstance(trace, OperationCounts):
+        return price_actions(trace, execute(trace, accelerator.architecture), accelerator)
+    operations = count(trace)
+    actions = execute_trace(trace, operations, accelerator.architecture)
     return price_actions(operations, actions, accelerator)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -15,45 +14,38 @@ from .numbers import number
 
 if TYPE_CHECKING:
     from .compare import Comparison
+    from .matching import Estimates
 
 OURS = ("spikejoule", "numpy", "pandas", "matplotlib", "typst")  # what turned traces into this report
 
 
 def coverage(comparison: Comparison) -> list[Block]:
     """What was priced, and what was left out on purpose."""
-    rows = []
-    for estimates in tables.machines(comparison):
-        for part, group in _components(estimates).items():
-            rows.append((next(iter(estimates.values()))[0].accelerator.name, part, ", ".join(group)))
-    priced = pd.DataFrame(rows, columns=["accelerator", "component", "actions"])
-    left_out = tables.omitted(comparison)
-    return [
+    priced, left_out = tables.priced(comparison), tables.omitted(comparison)
+    blocks: list[Block] = [
         Paragraph(
             "Every action that occurs has a price, or the estimate would have been refused: nothing silently counts as "
-            "zero. The second table is what the machines' models leave out on purpose."
+            "zero. What the machines' models leave out on purpose is listed below what is priced."
         ),
-        _text_table("priced", "Priced.", priced, ("Accelerator", "Component", "Actions")),
-        _text_table("not-priced", "Not priced.", left_out, ("Accelerator", "Part", "Why")),
-        Bullets(
-            (
-                "Training energy is out of scope: every figure is about inference.",
-                "Only dynamic energy is estimated, from counts of actions; nothing was measured.",
-            )
-        ),
+        _text_table("priced", "Priced.", ("Accelerators", "Component", "Actions"), _merged(priced), priced),
+        _text_table("not-priced", "Not priced.", ("Accelerators", "Part", "Why"), _merged(left_out), left_out),
     ]
+    scope = (
+        "Training energy is out of scope: every figure is about inference.",
+        "Energies are counts of actions times prices; nothing was measured.",
+    )
+    return [*blocks, Bullets(scope)]
 
 
-def _components(estimates: Any) -> dict[str, list[str]]:
-    found: dict[str, dict[str, None]] = {}
-    for group in estimates.values():
-        for result in group:
-            for component, action in result.table[["component", "action"]].itertuples(index=False):
-                found.setdefault(str(component), {})[str(action)] = None
-    return {component: list(actions) for component, actions in found.items()}
+def _merged(data: pd.DataFrame) -> pd.DataFrame:
+    """Rows that differ in nothing but the accelerator become one."""
+    rest = [name for name in data.columns if name != "accelerator"]
+    merged = data.groupby(rest, sort=False)["accelerator"].agg(", ".join).reset_index()
+    return merged.loc[:, ["accelerator", *rest]]
 
 
 def prices(comparison: Comparison) -> list[Block]:
-    """Every price that was used."""
+    """Every price that was used; further machines list only what differs from the first."""
     data = tables.prices(comparison)
     columns = (
         *(Column("Action", text=True), Column("Low", "pJ"), Column("Value", "pJ"), Column("High", "pJ")),
@@ -64,21 +56,24 @@ def prices(comparison: Comparison) -> list[Block]:
         Paragraph(
             "Prices are literature figures for one technology, not measurements of a built machine: the energies are "
             "not validated against silicon. Basis derived marks our own arithmetic on published figures. Memory prices "
-            "are per access of one word, logic prices per operation."
+            "(read, write) are per access of one word, logic prices per operation."
         )
     ]
+    known: set[tuple[str, ...]] = set()
     for index, (machine, group) in enumerate(data.groupby("accelerator", sort=False)):
-        rows = tuple(_price_row(row) for row in group.to_dict("records"))
-        caption = f"Prices used on {machine}."
-        blocks.append(Table("prices", caption, columns, rows, data if index == 0 else None))
+        rows = [_price_row(row) for row in tables.records(group)]
+        new = tuple(row for row in rows if row not in known)
+        known |= set(rows)
+        again = "" if len(new) == len(rows) else "; its other prices are as above"
+        blocks.append(Table("prices", f"Prices used on {machine}{again}.", columns, new, None if index else data))
     return blocks
 
 
-def _price_row(row: dict[Any, Any]) -> tuple[str, ...]:
+def _price_row(row: dict[str, Any]) -> tuple[str, ...]:
     figures = (number(row[name]) for name in ("low", "value", "high"))
-    node = "" if row["node_nm"] is None else f"{row['node_nm']:g}"
-    reason = f"; {row['reason']}" if row["reason"] else ""
-    return (str(row["action"]), *figures, node, str(row["scope"]), str(row["basis"]), f"{row['source']}{reason}")
+    node = f"{row['node_nm']:g}" if pd.notna(row["node_nm"]) else ""
+    reason = f"; {row['reason']}" if pd.notna(row["reason"]) else ""
+    return (row["action"], *figures, node, row["scope"], row["basis"], f"{row['source']}{reason}")
 
 
 def configuration(comparison: Comparison) -> list[Block]:
@@ -101,27 +96,22 @@ def configuration(comparison: Comparison) -> list[Block]:
     facts = pd.DataFrame(rows, columns=["what", "value"])
     machines = pd.DataFrame([_machine_row(group) for group in tables.machines(comparison)])
     traces = tables.runs(comparison)
-    shown = [(r["variant"], str(r["seed"]), r["run"][:12], r["trace_hash"][:16]) for r in traces.to_dict("records")]
+    shown = [(r["variant"], str(r["seed"]), r["run"][:12], r["trace_hash"][:16]) for r in tables.records(traces)]
     columns = (Column("Variant", text=True), Column("Seed"), Column("Run", text=True), Column("Trace", text=True))
+    caption = "Runs and traces, by the first digits of their hashes (in full in the tables beside this report)."
     return [
-        _text_table("configuration", "Configuration.", facts, ("What", "Value")),
-        _text_table("accelerators", "Accelerators.", machines, ("Name", "Technology", "Architecture")),
-        Table(
-            "traces", "Traces, by the first digits of their hashes (in full in the CSV).", columns, tuple(shown), traces
-        ),
+        _text_table("configuration", "Configuration.", ("What", "Value"), facts),
+        _text_table("accelerators", "Accelerators.", ("Name", "Technology", "Architecture"), machines),
+        Table("traces", caption, columns, tuple(shown), traces),
     ]
 
 
-def _machine_row(estimates: Any) -> dict[str, str]:
+def _machine_row(estimates: Estimates) -> dict[str, str]:
     accelerator = next(iter(estimates.values()))[0].accelerator
     fields = dataclasses.asdict(accelerator.architecture)
     memories = [_memory(memory) for memory in fields.pop("memories", ())]
-    parts = [f"{key}: {value}" for key, value in _flat(fields)] + memories
-    return {
-        "name": accelerator.name,
-        "technology": accelerator.technology,
-        "architecture": "; ".join(parts),
-    }
+    parts = [f"kind: {fields.pop('kind')}", *(f"{key}: {value}" for key, value in _flat(fields)), *memories]
+    return {"name": accelerator.name, "technology": accelerator.technology, "architecture": "; ".join(parts)}
 
 
 def _memory(memory: dict[str, Any]) -> str:
@@ -135,14 +125,21 @@ def _flat(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, default=list)
-            rows.append((f"{prefix}{key}", text))
+            rows.append((f"{prefix}{key}", _value(value)))
     return rows
 
 
-def _text_table(name: str, caption: str, data: pd.DataFrame, titles: tuple[str, ...]) -> Table:
-    """A table of words, its last column wrapped."""
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _text_table(
+    name: str, caption: str, titles: tuple[str, ...], shown: pd.DataFrame, data: pd.DataFrame | None = None
+) -> Table:
+    """A table of words, its last column wrapped; ``data`` is what the files hold, if not what is shown."""
     last = len(titles) - 1
     columns = tuple(Column(title, text=True, wide=index == last) for index, title in enumerate(titles))
-    rows = tuple(tuple(str(value) for value in row) for row in data.itertuples(index=False))
-    return Table(name, caption, columns, rows, data)
+    rows = tuple(tuple(str(value) for value in row) for row in shown.itertuples(index=False))
+    return Table(name, caption, columns, rows, shown if data is None else data)

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .blocks import Column, Table
-from .numbers import BYTES, COUNT, ENERGY, ENERGY_DELAY, TIME, Unit, decimals_for, interval, number, spread, unit_for
+from .blocks import Block, Column, Heading, Table
+from .numbers import (
+    BYTES,
+    COUNT,
+    ENERGY,
+    ENERGY_DELAY,
+    TIME,
+    Unit,
+    column,
+    decimals_for,
+    interval,
+    number,
+    spread,
+    unit_for,
+)
+from .summary import summarise
+from .tables import records
 
 if TYPE_CHECKING:
     from .compare import Comparison
+    from .matching import Estimates
 
 Cell = Callable[[Any], str]
 
@@ -29,79 +45,101 @@ def summary_table(comparison: Comparison) -> Table:
         _scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3),
         _scaled(data, "energy_nj", "Energy with memory", ENERGY, 1e3),
         _scaled(data, "latency_us", "Latency", TIME, 1e-6),
-        _scaled(data, "energy_delay_pj_s", "Energy x delay", ENERGY_DELAY, 1e-12),
+        _scaled(data, "energy_delay_pj_s", "Energy \N{MULTIPLICATION SIGN} delay", ENERGY_DELAY, 1e-12),
         *_ratio_columns(comparison.baseline),
     ]
     seeds, first = len(comparison.seeds), comparison.estimates[comparison.baseline][0]
     caption = (
-        f"Per inference on {first.accelerator.name}, mean and standard deviation over {seeds} "
-        f"seed{'s' * (seeds != 1)}; SE: binomial standard error of the accuracy on "
-        f"{first.operations.samples:,} samples. SOPs: synaptic operations. Ratio: {comparison.baseline} / variant, above "
-        f"one is less energy. Ratio over prices: its exact bounds over all prices between low and high, shared by both "
-        f"sides."
+        f"Per inference on {first.accelerator.name}, mean and standard deviation (\N{PLUS-MINUS SIGN}) over {seeds} "
+        f"seed{'s' * (seeds != 1)}. SE: binomial standard error of the accuracy on {first.operations.samples:,} "
+        f"samples; SOPs: synaptic operations; ratio: {comparison.baseline} / variant, above one is less energy; "
+        f"ratio over prices: exact bounds over all prices between low and high, shared by both sides; dominated: one side needs "
+        f"no more of every action, so no price flips this."
     )
     return _table("summary", caption, data, columns)
 
 
-def energy_column(data: pd.DataFrame, baseline: str, name: str, machine: str) -> Table:
-    """The shorter summary for a further accelerator."""
-    columns = [
-        (Column("Variant", text=True), lambda row: str(row["variant"])),
-        _scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3),
-        _scaled(data, "energy_nj", "Energy", ENERGY, 1e3),
-        _scaled(data, "latency_us", "Latency", TIME, 1e-6),
-        *_ratio_columns(baseline),
-    ]
+def machine_table(estimates: Estimates, baseline: str) -> Table:
+    """The shorter summary for a further accelerator; columns that say nothing there are left out."""
+    data = summarise(estimates, baseline)
+    machine = estimates[baseline][0].accelerator.name
+    columns = [(Column("Variant", text=True), lambda row: str(row["variant"]))]
+    if not data["compute_nj"].equals(data["energy_nj"]):
+        columns.append(_scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3))
+    columns.append(_scaled(data, "energy_nj", "Energy", ENERGY, 1e3))
+    if data["latency_us"].notna().any():
+        columns.append(_scaled(data, "latency_us", "Latency", TIME, 1e-6))
+    columns += _ratio_columns(baseline)
     caption = f"Per inference on {machine}; ratio: {baseline} / variant on this machine."
-    return _table(name, caption, data, columns)
+    return _table(f"summary-{machine}", caption, data, columns)
 
 
-def paired_table(comparison: Comparison) -> Table:
-    """Paired differences: both values, the difference with its interval, the same in percent."""
+def paired_tables(comparison: Comparison) -> list[Block]:
+    """Paired differences, one table per quantity: both values, the difference and the change, with their intervals."""
     data = comparison.paired()
-    units = {
-        "sign_flips": ("Sign flips per epoch", Unit("", 1)),
-        "synaptic_operations": ("Synaptic operations, thousand", Unit("thousand", 1e3)),
-        "accuracy": ("Accuracy, %", Unit("%", 0.01)),
-    }
     energy = unit_for(data.loc[data["quantity"] == "energy_pj", "value"], ENERGY)
-    units["energy_pj"] = (f"Energy, {energy.name}", energy)
-    columns = (
-        *(Column("Quantity", text=True), Column("Variant", text=True), Column("against", text=True)),
-        *(Column("Variant's"), Column("Reference's"), Column("Difference"), Column("Change", "%")),
-        Column("Told apart?", text=True),
-    )
-    rows = tuple(_paired_row(row, *units[row["quantity"]]) for row in data.to_dict("records"))
-    caption = (
-        "Variant minus reference, paired by seed: mean over seeds, and below it the 95 % bootstrap interval. Accuracy "
-        "differences are in points. Told apart: the interval leaves out zero."
-    )
-    return Table("paired-differences", caption, columns, rows, data)
+    titles = {
+        "sign_flips": ("Sign flips per epoch, mean over training", Unit("", 1)),
+        "synaptic_operations": ("Synaptic operations per inference, thousand", Unit("thousand", 1e3)),
+        "accuracy": ("Accuracy, %", Unit("%", 0.01)),
+        "energy_pj": (f"Energy per inference, {energy.name}", energy),
+    }
+    blocks: list[Block] = []
+    for quantity, (title, unit) in titles.items():
+        rows = records(data[data["quantity"] == quantity])
+        if rows:
+            full = data if not blocks else None
+            blocks += [Heading(title), _paired_table(quantity, unit, rows, full)]
+    return blocks
 
 
-def _paired_row(row: dict[Any, Any], title: str, unit: Unit) -> tuple[str, ...]:
-    values = [row[name] / unit.size for name in ("value", "reference_value", "difference")]
-    places = 1 if row["quantity"] == "accuracy" else max(map(decimals_for, values[:2]))
-    low, high = row["difference_low"] / unit.size, row["difference_high"] / unit.size
-    single = math.isnan(low)
-    change = "" if row["quantity"] == "accuracy" else number(row["percent"], decimals=1, signed=True)
-    if change and not single:
-        change += f"\n{interval(row['percent_low'], row['percent_high'], decimals=1)}"
-    difference = number(values[2], decimals=places, signed=True)
-    told = "one seed" if single else "yes" if row["distinguishable"] else "no"
-    return (
-        title + (f"\n{row['layer']}" if row["layer"] else "\nall binary layers" * (row["quantity"] == "sign_flips")),
-        str(row["variant"]),
-        str(row["reference"]),
-        *(number(value, decimals=places) for value in values[:2]),
-        difference if single else f"{difference}\n{interval(low, high, decimals=places)}",
-        change,
-        told,
+def _paired_table(quantity: str, unit: Unit, rows: list[dict[str, Any]], data: pd.DataFrame | None) -> Table:
+    flips, points = quantity == "sign_flips", quantity == "accuracy"
+    columns = [Column("Variant", text=True), Column("Against", text=True)]
+    columns += [Column("Layers", text=True)] * flips
+    columns += [Column("Variant's"), Column("Reference's"), Column("Difference", "points" if points else "")]
+    columns += [Column("95 % interval", "points" if points else "")]
+    columns += [] if points else [Column("Change", "%"), Column("95 % interval", "%")]
+    columns += [Column("Distinguishable", text=True)]
+    cells = tuple(tuple(_paired_cells(row, unit, layers=flips, percent=not points)) for row in rows)
+    caption = "Variant minus reference, paired by seed; mean over seeds and 95 % bootstrap interval."
+    return Table("paired-differences", caption, tuple(columns), cells, data)
+
+
+def _paired_cells(row: dict[str, Any], unit: Unit, *, layers: bool, percent: bool) -> Iterator[str]:
+    ours, theirs, difference, low, high = (
+        row[name] / unit.size
+        for name in ("value", "reference_value", "difference", "difference_low", "difference_high")
     )
+    places = max(decimals_for(ours), decimals_for(theirs)) if percent else 1
+    yield row["variant"]
+    yield row["reference"]
+    if layers:
+        yield row["layer"] or "all"
+    yield number(ours, decimals=places)
+    yield number(theirs, decimals=places)
+    yield number(difference, decimals=places, signed=True)
+    yield interval(low, high, decimals=places)
+    if percent:
+        yield number(row["percent"], decimals=1, signed=True)
+        yield interval(row["percent_low"], row["percent_high"], decimals=1)
+    yield "one seed" if math.isnan(low) else "yes" if row["distinguishable"] else "no"
+
+
+def gate_table(variant: str, part: pd.DataFrame, data: pd.DataFrame | None) -> Table:
+    """The live gate's energy by part, beside the same spikes without it and beside the frozen variant."""
+    names = {"live_pj": "Live gate", "folded_pj": "Same spikes, gain folded", "difference_pj": "Difference"}
+    if part["frozen_pj"].notna().any():
+        names["frozen_pj"] = f"{variant}, frozen"
+    unit = unit_for(part["live_pj"], ENERGY)
+    values = [column([*part[name], part[name].sum()], unit.size) for name in names]
+    rows = tuple(zip([*part["part"], "total"], *values, strict=True))
+    columns = (Column("Part", text=True), *(Column(title, unit.name) for title in names.values()))
+    return Table("gate-cost", f"Energy per inference by part: {variant}, mean over seeds.", columns, rows, data)
 
 
 def _table(name: str, caption: str, data: pd.DataFrame, columns: list[tuple[Column, Cell]]) -> Table:
-    rows = tuple(tuple(cell(row) for _, cell in columns) for row in data.to_dict("records"))
+    rows = tuple(tuple(cell(row) for _, cell in columns) for row in records(data))
     return Table(name, caption, tuple(column for column, _ in columns), rows, data)
 
 
@@ -126,11 +164,13 @@ def _accuracy(row: Any) -> str:
     return text if math.isnan(row["accuracy_se"]) else f"{text}\nSE {100 * row['accuracy_se']:.1f}"
 
 
-def _ratio_columns(baseline: str) -> tuple[tuple[Column, Cell], ...]:
+def _ratio_columns(baseline: str) -> list[tuple[Column, Cell]]:
     def bounds(row: Any) -> str:
+        low, high = number(row["ratio_low"]), number(row["ratio_high"])
         if row["variant"] == baseline:
             return number(math.nan)
-        span = f"{number(row['ratio_low'])} to {number(row['ratio_high'])}"
-        return f"{span}\ndominated: no price flips this" if row["dominated"] else span
+        if low == high:
+            return low
+        return f"{low} to {high}" + ("\ndominated" if row["dominated"] else "")
 
-    return (Column("Ratio"), lambda row: _mean(row, "ratio", 1.0)), (Column("Ratio over prices"), bounds)
+    return [(Column("Ratio"), lambda row: _mean(row, "ratio", 1.0)), (Column("Ratio over prices"), bounds)]

@@ -44,17 +44,20 @@ def accuracy_energy(comparison: Comparison) -> Figure | None:
     return Figure("accuracy-energy", caption, draw, NARROW, TOP_HEIGHT)
 
 
-def stacked_energy(estimates: Estimates, name: str, caption: str) -> Figure:
-    """Energy by part of the machine, mean over seeds."""
+def stacked_energy(comparison: Comparison, estimates: Estimates) -> Figure:
+    """Energy by part of one machine, mean over seeds; a part has the same colour on every machine."""
+    machine = estimates[comparison.baseline][0].accelerator.name
     data = tables.energy_by_part(estimates)
+    colours = figures.part_colours(tables.parts(*tables.machines(comparison)))
 
     def draw(canvas: Canvas) -> None:
-        axes = figures.stacked_energy(canvas.subplots(), data)
+        axes = figures.stacked_energy(canvas.subplots(), data, colours)
         handles, labels = axes.get_legend_handles_labels()
         spacing = {"handlelength": 1.0, "handletextpad": 0.5, "columnspacing": 1.2}
         canvas.legend(handles, labels, loc="outside lower center", ncols=3, **spacing)
 
-    return Figure(name, caption, draw, NARROW, max(TOP_HEIGHT, 0.9 + 0.34 * len(data)))
+    caption = f"Energy by part of the machine, mean over seeds: {machine}."
+    return Figure(f"energy-by-part-{machine}", caption, draw, NARROW, max(TOP_HEIGHT, 0.9 + 0.34 * len(data)))
 
 
 def energy_by_layer(comparison: Comparison) -> Figure:
@@ -119,11 +122,17 @@ def _by_layer(
     styles = {key: look for key, look in figures.looks(list(comparison.estimates)).items() if key in shown}
 
     def draw(canvas: Canvas) -> None:
-        for index, (axes, layer) in enumerate(zip(_panels(canvas, len(layers), free), layers, strict=False)):
-            figures.curves(axes, data[data["layer"] == layer], x, styles, scale=scale)
-            _panel_labels(axes, figures.label(str(layer), 18), x, y if index % PANELS == 0 else "")
-            _vertical_axis(axes, data["value"] if not free else data.loc[data["layer"] == layer, "value"])
-        figures.variant_legend(canvas, styles, columns=3, kind="lines")
+        panels = dict(zip(layers, _panels(canvas, len(layers), free), strict=True))
+        for index, (layer, axes) in enumerate(panels.items()):
+            rows = data[data["layer"] == layer]
+            values = (rows if free else data)["value"] * scale
+            power = _power(values)
+            figures.curves(axes, rows, x, styles, scale=scale / 10**power)
+            _vertical_axis(axes, values / 10**power)
+            axes.set_title(figures.label(str(layer), 18) + _times_power(power))
+            axes.set_xlabel(x)
+            axes.set_ylabel(y if index % PANELS == 0 else "")
+        figures.variant_legend(canvas, styles, columns=3 if len(styles) != 4 else 4, kind="lines")
 
     rows = math.ceil(len(layers) / PANELS)
     return Figure(name, caption, draw, WIDE, 0.75 + 1.75 * rows)
@@ -138,18 +147,32 @@ def _panels(canvas: Canvas, count: int, free: bool) -> Sequence[Axes]:
     return cells[:count]
 
 
-def _panel_labels(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel(x)
-    if y:
-        axes.set_ylabel(y)
+def _power(values: pd.Series) -> int:
+    """The power of ten to take out of a panel's numbers, 0 where they read well as they are."""
+    largest = float(values.abs().max())
+    if not math.isfinite(largest) or largest == 0 or 0.01 <= largest < 1e5 or _logarithmic(values):
+        return 0
+    return math.floor(math.log10(largest))
+
+
+def _times_power(power: int) -> str:
+    raised = str(power).translate(
+        str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+    )
+    return f", in 10{raised}" if power else ""
+
+
+def _logarithmic(values: pd.Series) -> bool:
+    return 0 < 30 * float(values.min()) < float(values.max())
 
 
 def _vertical_axis(axes: Axes, values: pd.Series) -> None:
-    """From zero for values of one sign and magnitude; logarithmic where positive values span over thirty times."""
-    lowest, highest = float(values.min()), float(values.max())
-    if 0 < 30 * lowest < highest:
+    """Logarithmic where positive values span over thirty times, else from zero where none is negative."""
+    from matplotlib.ticker import NullFormatter
+
+    if _logarithmic(values):
         axes.set_yscale("log")
-    elif lowest >= 0:
-        axes.set_ylim(bottom=0)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(float(values.min()) / 1.3, float(values.max()) * 1.3)
+    elif float(values.min()) >= 0:
+        axes.set_ylim(0, 1.06 * float(values.max()) or 1.0)

@@ -91,7 +91,7 @@ def accuracy_energy(axes: Axes, data: pd.DataFrame, styles: Mapping[str, Look]) 
     for name, look in styles.items():
         rows = data[data["variant"] == name]
         x, y = rows["energy_pj"] / unit.size, 100 * rows["accuracy"]
-        axes.scatter(x, y, s=12, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0)
+        axes.scatter(x, y, s=15, marker=look.marker, color=look.colour, alpha=0.6, linewidths=0)
         axes.scatter(
             x.mean(), y.mean(), s=52, marker=look.marker, color=look.colour, edgecolors=INK, linewidths=0.7, zorder=3
         )
@@ -109,16 +109,20 @@ def accuracy_energy(axes: Axes, data: pd.DataFrame, styles: Mapping[str, Look]) 
     return axes
 
 
-def stacked_energy(axes: Axes, data: pd.DataFrame) -> Axes:
+def part_colours(parts: Sequence[str]) -> dict[str, str]:
+    """One colour per part of a machine, by its place among all parts of a report."""
+    return {part: PART_COLOURS[index % len(PART_COLOURS)] for index, part in enumerate(parts)}
+
+
+def stacked_energy(axes: Axes, data: pd.DataFrame, colours: Mapping[str, str]) -> Axes:
     """Horizontal stacked bars: one per variant (index), one colour per part of the machine (columns), in pJ."""
     totals = data.sum(axis=1)
     unit = unit_for(totals, ENERGY)
     left = np.zeros(len(data))
     places = np.arange(len(data))
-    for index, part in enumerate(data.columns):
+    for part in map(str, data.columns):
         values = data[part].to_numpy() / unit.size
-        colour = PART_COLOURS[index % len(PART_COLOURS)]
-        axes.barh(places, values, left=left, height=0.66, color=colour, label=label(str(part)), edgecolor=PAPER, lw=0.4)
+        axes.barh(places, values, left=left, height=0.66, color=colours[part], label=label(part), ec=PAPER, lw=0.4)
         left += values
     for place, total in zip(places, totals / unit.size, strict=True):
         axes.annotate(number(total), (total, place), (3, 0), textcoords="offset points", va="center", fontsize=7.5)
@@ -151,6 +155,8 @@ def curves(axes: Axes, data: pd.DataFrame, x: str, styles: Mapping[str, Look], *
 
     ``data`` has the columns ``variant``, ``x`` and ``value``, one row per seed; values are multiplied by ``scale``.
     """
+    from matplotlib.ticker import MaxNLocator
+
     for name, look in styles.items():
         rows = data[data["variant"] == name]
         if rows.empty:
@@ -161,7 +167,7 @@ def curves(axes: Axes, data: pd.DataFrame, x: str, styles: Mapping[str, Look], *
         axes.plot(mean.index, mean, color=look.colour, linestyle=look.dashes)
         if len(mean) == 1:
             axes.plot(mean.index, mean, color=look.colour, marker=look.marker, linestyle="none")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(True, axis="y")
     return axes
 

@@ -60,7 +60,7 @@ def number(value: float | None, *, digits: int = 3, decimals: int | None = None,
 
 
 def column(values: Iterable[float], size: float) -> list[str]:
-    """Numbers of one column in a unit of ``size``: three significant digits, small ones cut at what the largest shows."""
+    """Numbers of one column in a unit of ``size``: three significant digits, small ones at most one place finer."""
     scaled = [value / size for value in values]
     finest = decimals_for(max((abs(value) for value in scaled if math.isfinite(value)), default=0.0)) + 1
     return [number(value, decimals=min(decimals_for(value), finest)) for value in scaled]

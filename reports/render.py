@@ -29,7 +29,8 @@ def svg(figure: Figure) -> str:
     # the defaults first, so that a user's own matplotlib settings do not change a report
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update({**STYLE, "svg.hashsalt": SALT, "svg.fonttype": "path"})
+        settings: Any = {**STYLE, "svg.hashsalt": SALT, "svg.fonttype": "path"}
+        matplotlib.rcParams.update(settings)
         canvas = Canvas(figsize=(figure.width, figure.height), layout="constrained")
         figure.draw(canvas)
         canvas.savefig(target, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
@@ -65,11 +66,10 @@ def pdf(report: Report, written: datetime) -> bytes:
     import matplotlib
     import typst
 
-    fonts = f"{matplotlib.get_data_path()}/fonts/ttf"
+    # only fonts that come with the packages, so that a report looks the same everywhere
+    fonts = typst.Fonts(include_system_fonts=False, font_paths=[f"{matplotlib.get_data_path()}/fonts/ttf"])
     data = json.dumps(_plain(report) | {"written": _stamp(written)})
-    compiler = typst.Compiler(
-        _template("report.typ").encode(), font_paths=[fonts], ignore_system_fonts=True, sys_inputs={"report": data}
-    )
+    compiler = typst.Compiler(_template("report.typ").encode(), font_paths=fonts, sys_inputs={"report": data})
     try:
         result = compiler.compile(format="pdf", timestamp=int(written.timestamp()))
     except typst.TypstError as error:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from . import background, drawings, tables, words
 from .blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
-from .cells import energy_column, paired_table, summary_table
-from .numbers import ENERGY, number, unit_for
+from .cells import gate_table, machine_table, paired_tables, summary_table
+from .numbers import ENERGY, column, number, unit_for
 from .paired import default_pairs
-from .summary import summarise
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -20,34 +20,30 @@ if TYPE_CHECKING:
 
 def result(comparison: Comparison) -> list[Block]:
     """The first page: the answer in words, the summary, accuracy against energy, energy by part."""
-    machine = comparison.estimates[comparison.baseline][0].accelerator.name
     scatter = drawings.accuracy_energy(comparison)
-    caption = f"Energy per inference on {machine} by part of the machine, mean over seeds."
-    stacked = drawings.stacked_energy(comparison.estimates, "energy-by-part", caption)
+    stacked = drawings.stacked_energy(comparison, comparison.estimates)
     return [
         Paragraph(words.headline(comparison), "lead"),
         Bullets(tuple(words.verdicts(comparison))),
         summary_table(comparison),
         SideBySide(scatter, stacked) if scatter is not None else stacked,
         Paragraph(words.bounds_sentence(comparison)),
-        Paragraph(words.chance_sentence(comparison), "note"),
+        Paragraph(f"{words.samples_sentence(comparison)} {words.seeds_sentence(comparison)}".strip(), "note"),
     ]
 
 
 def paired(comparison: Comparison) -> list[Block]:
     """Paired differences of flips, synaptic operations, accuracy and energy."""
-    pairs = default_pairs(comparison)
-    if not pairs:
+    if not default_pairs(comparison):
         return [Paragraph("There is one variant, so nothing to compare in pairs.")]
-    blocks: list[Block] = [
-        Paragraph(
-            "Every difference is taken between runs of the same seed, then averaged over seeds, and shown whichever "
-            "way it falls. The interval is a 95 % bootstrap over seeds."
-        )
-    ]
+    taken = (
+        "Every difference is taken between runs of the same seed, then averaged over seeds, and shown whichever way it "
+        "falls."
+    )
+    blocks: list[Block] = [Paragraph(f"{taken} {words.seeds_sentence(comparison)}")]
     if not comparison.logs:
         blocks.append(Paragraph("No training logs were given, so there are no sign flips here.", "note"))
-    return [*blocks, paired_table(comparison), Paragraph(words.chance_sentence(comparison), "note")]
+    return [*blocks, *paired_tables(comparison)]
 
 
 def by_layer(comparison: Comparison) -> list[Block]:
@@ -55,10 +51,11 @@ def by_layer(comparison: Comparison) -> list[Block]:
     data = tables.energy_by_layer(comparison.estimates)
     unit = unit_for(data.to_numpy().ravel().tolist(), ENERGY)
     columns = (Column("Layer", text=True), *(Column(str(name), unit.name) for name in data.columns))
-    rows = [(str(layer), *(number(v / unit.size) for v in row)) for layer, *row in data.itertuples()]
+    cells = zip(*(column(data[name], unit.size) for name in data.columns), strict=True)
+    rows = tuple((str(layer), *row) for layer, row in zip(data.index, cells, strict=True))
     full = data.rename_axis("layer").reset_index().melt("layer", var_name="variant", value_name="energy_pj")
     caption = "Energy per inference by layer, mean over seeds."
-    return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, tuple(rows), full)]
+    return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, rows, full)]
 
 
 def other_accelerators(comparison: Comparison) -> list[Block]:
@@ -74,10 +71,10 @@ def other_accelerators(comparison: Comparison) -> list[Block]:
     for estimates in comparison.others:
         machine = estimates[comparison.baseline][0].accelerator
         blocks += [Heading(machine.name), Paragraph(f"{machine.title}. {machine.notes}")]
-        data = summarise(estimates, comparison.baseline)
-        blocks.append(energy_column(data, comparison.baseline, f"summary-{machine.name}", machine.name))
-        caption = f"Energy per inference on {machine.name}, mean over seeds."
-        blocks.append(drawings.stacked_energy(estimates, f"energy-by-part-{machine.name}", caption))
+        blocks.append(machine_table(estimates, comparison.baseline))
+    drawn = [drawings.stacked_energy(comparison, estimates) for estimates in comparison.others]
+    for left, right in zip_longest(drawn[::2], drawn[1::2]):
+        blocks.append(left if right is None else SideBySide(left, right))
     return blocks
 
 
@@ -134,29 +131,8 @@ def gate_cost(comparison: Comparison) -> list[Block]:
         return [Paragraph("No variant has a live gate.")]
     blocks: list[Block] = []
     for variant, part in data.groupby("variant", sort=False):
-        live, extra = float(part["live_pj"].sum()), float(part["difference_pj"].sum())
-        unit = unit_for(part["live_pj"], ENERGY)
-        amount = f"{number(extra / unit.size)} {unit.name} of {number(live / unit.size)} {unit.name}"
-        blocks.append(
-            Paragraph(
-                f"{variant}: the live gate costs {amount} per inference ({number(100 * extra / live)} %). It is the "
-                f"same spikes priced twice: with the gate, which needs the mean of every map before any neuron may "
-                f"update, and as if its gain were constant and folded into the weights. The difference holds the gate's own "
-                f"adds, multiplies and sigmoids, the scale that no longer folds, and a second array for the current."
-            )
-        )
-        names = ("live_pj", "folded_pj", "difference_pj")
-        rows = [(str(row["part"]), *(number(row[n] / unit.size) for n in names)) for row in part.to_dict("records")]
-        columns = [Column("Part", text=True), *(Column(t, unit.name) for t in ("Live gate", "Folded", "Difference"))]
-        totals = ("total", *(number(float(part[name].sum()) / unit.size) for name in names))
-        caption = f"{variant}: the same spikes with and without the live gate."
-        blocks.append(Table("gate-cost", caption, tuple(columns), (*rows, totals), data if not blocks[1:] else None))
-    frozen = [f"{variant}, frozen" for variant in dict.fromkeys(data["variant"])]
-    known = [name for name in frozen if name in comparison.estimates]
-    if known:
-        blocks.append(
-            Paragraph(f"{known[0]} is a network of its own: its spikes differ, so its energy does too.", "note")
-        )
+        blocks.append(Paragraph(words.gate_sentence(comparison, str(variant), part)))
+        blocks.append(gate_table(str(variant), part, data if len(blocks) == 1 else None))
     return blocks
 
 

@@ -51,7 +51,7 @@ def energy(comparison: Comparison) -> pd.DataFrame:
 
 
 def energy_by_part(estimates: Estimates) -> pd.DataFrame:
-    """Mean energy in pJ over seeds: one row per variant, one column per part of the machine, in the order of `parts`."""
+    """Mean energy in pJ over seeds: one row per variant, one column per part of the machine, ordered as `parts`."""
     columns: dict[str, dict[str, float]] = {}
     for variant, group in estimates.items():
         for result in group:
@@ -152,8 +152,8 @@ def gate_cost(comparison: Comparison) -> pd.DataFrame:
     """What a live gate costs: the same spikes priced with the gate and as if it were a constant folded away.
 
     ``variant, part, live_pj, folded_pj, difference_pj, frozen_pj``, means over seeds; one block per variant with a live
-    gate, and ``frozen_pj`` from the variant ``<name>, frozen`` with its own spikes, NaN without one. The difference holds
-    the gate's own operations, the scale that can no longer fold, and the second current array.
+    gate; ``frozen_pj`` is the variant ``<name>, frozen`` with its own spikes, NaN without one. The difference holds the
+    gate's own operations, the scale that can no longer fold, and the second current array.
     """
     rows = []
     for variant, group in comparison.estimates.items():

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .numbers import ENERGY, interval, listed, number, unit_for
-from .tables import records
+from .numbers import ENERGY, TIME, interval, listed, number, unit_for
+from .tables import folded, records
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .compare import Comparison
 
 DATASETS = {
@@ -175,9 +177,37 @@ def seeds_sentence(comparison: Comparison) -> str:
     seeds = len(comparison.seeds)
     if seeds < 2:
         return "There is one seed, so no spread and no interval can be given."
-    range_only = ", and with three they are just that range" if seeds == 3 else ""
-    return (
+    told = (
         f"Intervals in brackets are 95 % bootstraps of the paired differences over {seeds} seeds; distinguishable means "
-        f"that the interval leaves out zero. So few seeds make them coarse: they cannot leave the range of the {seeds} "
-        f"differences{range_only}, and {seeds} differences of one sign come up by chance in 1 of {2 ** (seeds - 1):,} cases."
+        f"that the interval leaves out zero."
+    )
+    if seeds <= 5:
+        only = ", and with three they are just that range" if seeds == 3 else ""
+        told += f" With so few seeds they are coarse: they cannot leave the range of the {seeds} differences{only}."
+    return f"{told} By chance alone, {seeds} differences have one sign in 1 of {2 ** (seeds - 1):,} cases."
+
+
+def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> str:
+    """What the live gate of one variant costs; ``parts`` are its rows of `spikejoule.reports.tables.gate_cost`."""
+    live, extra = float(parts["live_pj"].sum()), float(parts["difference_pj"].sum())
+    unit = unit_for([live], ENERGY)
+    share = number(100 * extra / live)
+    amount = f"{number(extra / unit.size)} of {number(live / unit.size)} {unit.name} ({share} %)"
+    time = ""
+    group = comparison.estimates[variant]
+    slow = [result.latency_s for result in group]
+    fast = [folded(result).latency_s for result in group]
+    pairs = [(x, y) for x, y in zip(slow, fast, strict=True) if x is not None and y is not None]
+    if pairs:
+        with_gate, without = np.mean(pairs, axis=0).tolist()
+        scale = unit_for([with_gate], TIME)
+        time = f" and {number((with_gate - without) / scale.size)} of {number(with_gate / scale.size)} {scale.name}"
+    if extra == 0:
+        return f"{variant}: this machine's model does not price the live gate, so it seems to cost nothing here."
+    return (
+        f"{variant}: the live gate costs {amount}{time} per inference. The same spikes are priced twice: with the "
+        f"gate, which needs the mean of every map before any neuron may update, and as if its gain were constant and folded "
+        f"away. The difference holds the gate's own adds, multiplies and sigmoids, the scale that no longer folds, the "
+        f"update from a separate current, and the second array that holds this current. A frozen gate is a network of "
+        f"its own, with spikes of its own."
     )

@@ -1,4 +1,4 @@
-"""Machines as data: `Operations` (no machine, just the usual convention) and `Grid` (compute lanes and memories).
+"""Machines as data: `Operations` (no machine, just the usual convention), `Grid` (compute lanes and memories), `Event`.
 
 Plain frozen dataclasses; `energy.accelerator` validates accelerator files against them, unknown keys included.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from .errors import InvalidInput
+from .mesh import Event
 
 FORBID_UNKNOWN = {"extra": "forbid"}  # read by pydantic when it validates a file against these classes
 
@@ -176,4 +177,4 @@ class Grid:
         return [memory for memory in self.memories if data in memory.holds]
 
 
-Architecture = Operations | Grid
+Architecture = Operations | Grid | Event

@@ -75,8 +75,12 @@ def begin(path: str | os.PathLike[str], overwrite: bool) -> Draft:
             lock = (root / LOCK).open("wb")
         _lock(lock)
         draft = Draft(final, LocalStore(root), "", overwrite, lock)
-    draft.write("zarr.json", GROUP_METADATA)
-    draft.write("signals/zarr.json", GROUP_METADATA)
+    try:
+        draft.write("zarr.json", GROUP_METADATA)
+        draft.write("signals/zarr.json", GROUP_METADATA)
+    except BaseException:
+        discard(draft)
+        raise
     return draft
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import Architecture, Grid, Memory, Operations
+from .architecture import Architecture, Event, Grid, Memory, Operations
 from .errors import InvalidInput
+from .manycore import run_trace
 from .mapping import Placement, convolved_once, keeps_current, place
 from .operations import Counts, LayerOperations, OperationCounts
 from .synops import SynapticCounts
@@ -21,6 +22,8 @@ from .workload import INPUT, Layer, Workload
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .trace import SpikeTrace
 
 OUTSIDE_THE_CONVENTION = ("neuron updates", "memory", "routing", "gate", "bias", "pooling and residual sums")
 Key = tuple[str, str, str]  # layer, component, action
@@ -85,11 +88,26 @@ def execute(operations: OperationCounts, architecture: Architecture) -> ActionCo
     Raises
     ------
     InvalidInput
-        When the machine cannot do what the network needs, such as a live gate without ``layer_mean_gate``.
+        When the machine cannot do what the network needs, such as a live gate without ``layer_mean_gate``; for
+        machines of kind ``event``, which need the spikes themselves: use `execute_trace`.
     """
     if isinstance(architecture, Operations):
         return _synaptic_only(operations, architecture)
-    return _scatter(operations, architecture)
+    if isinstance(architecture, Grid):
+        return _scatter(operations, architecture)
+    raise InvalidInput("a machine of kind event routes single spikes, so counts are not enough: give it the trace")
+
+
+def execute_trace(trace: SpikeTrace, operations: OperationCounts, architecture: Architecture) -> ActionCounts:
+    """Run a trace on a machine of any kind; ``operations`` are its counts.
+
+    Layers are laid out on the cores of an ``event`` machine by its ``mapping``. Without a replay every neuron counts as
+    updated at every step of its trace, an upper bound.
+    """
+    if not isinstance(architecture, Event):
+        return execute(operations, architecture)
+    many = run_trace(trace, architecture)
+    return ActionCounts(many.steps, many.samples, many.counts, many.seconds, many.omitted)
 
 
 def _synaptic_only(operations: OperationCounts, architecture: Operations) -> ActionCounts:

@@ -94,7 +94,7 @@ def pack_planes(values: ArrayLike, kind: str, where: str = "values", offset: tup
         wrong = (_pack_spikes if kind == "spike" else _pack_finite)(rows, words[0])
     if wrong:
         raise _contradiction(array, kind, where, offset)
-    return words.reshape(planes, steps, samples, -1)
+    return words.reshape(planes, steps, samples, words.shape[-1])
 
 
 def unpack(words: Words, shape: Sequence[int]) -> NDArray[np.bool_]:

@@ -73,14 +73,14 @@ class TraceWriter:
             raise InvalidInput(f"{where}: chunk_samples is {chunk_samples!r}; it must be an integer from 1 to {2**20}")
         if len(workload.layers) > MAX_LAYERS:
             raise InvalidInput(f"{where}: {len(workload.layers)} layers; at most {MAX_LAYERS} fit one trace")
+        if "zarr.json" in workload.signals:
+            raise InvalidInput(f"{where}: a layer is called zarr.json, as Zarr's own files are; rename it")
         folded: dict[str, list[str]] = defaultdict(list)
         for name in workload.signals:
             folded[name.casefold()].append(name)
         twins = [names for names in folded.values() if len(names) > 1]
         if twins:
-            raise InvalidInput(
-                f"{where}: layers {twins[0]} differ in case alone, which some file systems cannot keep apart"
-            )
+            raise InvalidInput(f"{where}: {twins[0]} differ in case alone, which some file systems cannot; rename one")
         self._provenance = _json_copy(provenance or {}, f"{where}: provenance")
         self.workload, self.steps = workload, int(steps)
         self._chunking = plan_chunking(workload, self.steps, chunk_samples)

@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_earlier_results_whole(trace, t
         pytest.skip("mounting is not allowed here")
     try:
         (small / "counts.csv").write_text("earlier")
-        (small / "filler").write_bytes(b"0" * 57_000)
+        (small / "filler").write_bytes(b"0" * 61_000)
         result = spikejoule("count", trace, "--out", small / "counts.csv", cwd=tmp_path)
         assert (result.returncode, (small / "counts.csv").read_text()) == (2, "earlier")
         assert "No space left" in result.stderr

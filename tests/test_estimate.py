@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.energy.estimate import estimate, price_actions
 from spikejoule.sim.errors import InvalidInput
@@ -117,3 +119,30 @@ def test_the_tiny_machine_spills_full_precision_and_holds_binary(tmp_path):
     small = estimate(record(tmp_path / "binary.zarr", net=binary), tiny)
     assert "dram" in set(full.table["component"])
     assert "dram" not in set(small.table["component"])
+
+
+CONSTANTS = yaml.safe_load((Path(__file__).parent / "cases" / "sanafe" / "loihi_constants.yaml").read_text())
+
+
+def test_a_many_core_chip_by_hand(tmp_path):
+    chip = load_accelerator("loihi1-sanafe")
+    trace = record(tmp_path / "trace.zarr", rate=0.3)
+    spikes, fired = int(trace.read("input").sum()) / 5, int(trace.read("conv").sum()) / 5
+    joule = CONSTANTS["synapse"]["conv"]["energy"] * (trace.read("input") * CONV.fan_out()).sum() / 5
+    joule += CONSTANTS["synapse"]["dense"]["energy"] * fired * 4
+    neurons = CONV.neurons + FC.neurons  # accessed in 4 + 2 machine steps (two hops), updated in their own 4
+    joule += CONSTANTS["soma_lif"]["access"]["energy"] * neurons * 6
+    joule += CONSTANTS["soma_lif"]["update"]["energy"] * neurons * 4 + CONSTANTS["soma_lif"]["spike"]["energy"] * fired
+    joule += CONSTANTS["axon_out"]["energy_per_message"] * (spikes + fired)  # everything fits one core
+    assert estimate(trace, chip).energy_pj == pytest.approx(joule * 1e12)
+
+
+def test_a_many_core_chip_needs_the_trace(trace):
+    with pytest.raises(InvalidInput, match="give it the trace"):
+        estimate(count(trace), load_accelerator("loihi1-sanafe"))
+
+
+def test_a_live_gate_is_refused_by_chips_that_cannot_run_it(tmp_path):
+    gated = replace(NET, layers=(replace(CONV, gate="live"), FC))
+    with pytest.raises(InvalidInput, match="'conv' has a live gate"):
+        estimate(record(tmp_path / "gated.zarr", net=gated), load_accelerator("loihi1-davies2018"))

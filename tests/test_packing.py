@@ -1,5 +1,7 @@
 """Packing against independent oracles: np.packbits for bits, plain Python for planes."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ DTYPES = [np.bool_, np.uint8, np.int8, np.int16, np.int32, np.int64, np.uint64, 
 
 def by_packbits(values):
     """Rows of non-zero bits by NumPy's own packing."""
-    rows = (np.asarray(values) != 0).reshape(*values.shape[:2], -1)
+    rows = (np.asarray(values) != 0).reshape(*values.shape[:2], math.prod(values.shape[2:]))
     padded = np.zeros((*rows.shape[:2], words_per_row(rows.shape[2]) * 64), bool)
     padded[..., : rows.shape[2]] = rows
     return np.packbits(padded, axis=-1, bitorder="little").view("<u8")
@@ -37,7 +39,7 @@ def test_analog_bits_say_where_a_value_is_not_zero(values):
 def test_graded_planes_are_the_bits_of_the_values(values):
     planes = pack_planes(values, "graded")
     assert len(planes) == max(1, int(values.max(initial=0)).bit_length())
-    rows = values.reshape(*values.shape[:2], -1)
+    rows = values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
     for plane, words in enumerate(planes):
         bits = [[[(int(value) >> plane) & 1 for value in row] for row in step] for step in rows]
         np.testing.assert_array_equal(words, by_packbits(np.array(bits).reshape(rows.shape)))
