@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,8 @@ app = typer.Typer(
 )
 accelerators = typer.Typer(help="The machines that traces can be priced on.", no_args_is_help=True)
 app.add_typer(accelerators, name="accelerators")
+traces = typer.Typer(help="Look at recorded traces.", no_args_is_help=True)
+app.add_typer(traces, name="trace")
 
 WrongUsage: Any = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this release of typer keeps it
 Runs = Annotated[Path, typer.Option(help="Folder of run folders.")]
@@ -253,6 +256,50 @@ def validate_accelerator(file: Annotated[str, typer.Argument(help="Path of a .ya
     print(f"{file}: valid; {machine.name}, kind {machine.architecture.kind}, {len(machine.prices)} prices")
 
 
+@traces.command("info", epilog="Example: spikejoule trace info runs/0123456789abcdef")
+def trace_info(trace: TraceArgument) -> None:
+    """What a trace holds, from its manifest."""
+    from .sim.inspection import info
+
+    about = info(_trace_path(trace))
+    accuracy = "-" if about.accuracy is None else f"{about.accuracy:.4f}"
+    print(f"{about.path}: format v{about.version}, hash {about.hash}")
+    print(f"workload {about.workload}, {about.layers} layers, {about.steps} steps, {about.samples} samples")
+    print(f"accuracy {accuracy}; {about.stored_bytes:,} bytes in {about.files} files")
+    table = _table("signal", "kind", "shape", "planes", "packed bytes", "stored bytes")
+    for signal in about.signals:
+        shape = " x ".join(map(str, signal.shape))
+        sizes = (f"{signal.packed_bytes:,}", f"{signal.stored_bytes:,}")
+        table.add_row(signal.name, signal.kind, shape, str(signal.planes), *sizes)
+    _show(table)
+
+
+@traces.command("verify", epilog="Example: spikejoule trace verify runs/0123456789abcdef")
+def trace_verify(trace: TraceArgument) -> None:
+    """Read every chunk of a trace and check it against its digest."""
+    from .sim.inspection import verify
+
+    with _progress() as progress:
+        show = None if progress is None else partial(progress, "verify")
+        result = verify(_trace_path(trace), show)
+    print(f"{result.path}: whole; {result.samples} samples, {result.chunks} chunks, {result.bytes:,} bytes verified")
+
+
+@traces.command("head", epilog="Example: spikejoule trace head runs/0123456789abcdef --samples 3")
+def trace_head(
+    trace: TraceArgument, samples: Annotated[int, typer.Option(min=1, help="How many samples.")] = 5
+) -> None:
+    """The first samples of a trace: label, prediction and spikes per signal."""
+    from .sim.inspection import head
+
+    shown = head(_trace_path(trace), samples)
+    table = _table("sample", "label", "prediction", *(shown[0].events if shown else ()))
+    for row in shown:
+        label, prediction = ("-" if value is None else str(value) for value in (row.label, row.prediction))
+        table.add_row(str(row.sample), label, prediction, *(f"{count:,}" for count in row.events.values()))
+    _show(table)
+
+
 def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
     """Choose learning rates on validation data and keep the table beside the report."""
     from .models.tune import tune, write_rates
@@ -267,7 +314,12 @@ def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
 def _open_trace(path: Path) -> SpikeTrace:
     from .sim.trace import SpikeTrace
 
-    return SpikeTrace.open(path / "trace.zarr" if (path / "trace.zarr").exists() else path)
+    return SpikeTrace.open(_trace_path(path))
+
+
+def _trace_path(path: Path) -> Path:
+    """A run folder stands for the trace of its test split."""
+    return path / "trace.zarr" if (path / "trace.zarr").exists() else path
 
 
 def _count(trace: SpikeTrace) -> OperationCounts:

@@ -28,6 +28,7 @@ HELP = """usage: python3 run.py COMMAND [OPTIONS]
 commands (each sets everything up first, if need be):
   report [OPTIONS]   run the main job and write the HTML and PDF reports  (options: run.py report --help)
   test [--all]       run every check; --all adds the ones that take longer
+  bench [--peers]    run the benchmarks; --peers adds other counters, in an environment of their own
   setup              only set up
   spikejoule ARGS    run any spikejoule command, e.g.  python3 run.py spikejoule --help
 """
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         print(f"run.py: Python {needed} or newer is needed; this is {platform.python_version()}.", file=sys.stderr)
         return 2
     command, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
-    if command not in ("report", "test", "setup", "spikejoule"):
+    if command not in ("report", "test", "bench", "setup", "spikejoule"):
         print(HELP)
         return 0 if command in ("help", "-h", "--help") else 2
     if command == "test" and not set(rest) <= {"--all"}:
@@ -52,6 +53,9 @@ def main(arguments: list[str]) -> int:
         if command == "setup":
             print(f"Ready: {BIN / 'spikejoule'}")
             return 0
+        if command == "bench":
+            bench = [program("python"), str(ROOT / "benchmarks" / "run.py"), *rest]
+            return subprocess.run(bench, cwd=ROOT, env=environment(), check=False).returncode
         words = rest if command == "spikejoule" else ["report", *rest]
         return subprocess.run([program("spikejoule"), *words], env=environment(), check=False).returncode
     except StepError as failure:

@@ -27,8 +27,8 @@ def coverage(comparison: Comparison) -> list[Block]:
             "Every action that occurs has a price, or the estimate would have been refused: nothing silently counts as "
             "zero. What the machines' models leave out on purpose is listed below what is priced."
         ),
-        _text_table("priced", "Priced.", ("Accelerators", "Component", "Actions"), _merged(priced), priced),
-        _text_table("not-priced", "Not priced.", ("Accelerators", "Part", "Why"), _merged(left_out), left_out),
+        _text_table("priced", "Priced.", ("Component", "Actions", "Accelerators"), _merged(priced), priced),
+        _text_table("not-priced", "Not priced.", ("Part", "Why", "Accelerators"), _merged(left_out), left_out),
     ]
     scope = (
         "Training energy is out of scope: every figure is about inference.",
@@ -41,7 +41,7 @@ def _merged(data: pd.DataFrame) -> pd.DataFrame:
     """Rows that differ in nothing but the accelerator become one."""
     rest = [name for name in data.columns if name != "accelerator"]
     merged = data.groupby(rest, sort=False)["accelerator"].agg(", ".join).reset_index()
-    return merged.loc[:, ["accelerator", *rest]]
+    return merged.loc[:, [*rest, "accelerator"]]
 
 
 def prices(comparison: Comparison) -> list[Block]:

@@ -52,9 +52,9 @@ def summary_table(comparison: Comparison) -> Table:
     caption = (
         f"Per inference on {first.accelerator.name}, mean and standard deviation (\N{PLUS-MINUS SIGN}) over {seeds} "
         f"seed{'s' * (seeds != 1)}. SE: binomial standard error of the accuracy on {first.operations.samples:,} "
-        f"samples; SOPs: synaptic operations; ratio: {comparison.baseline} / variant, above one is less energy; "
-        f"ratio over prices: exact bounds over all prices between low and high, shared by both sides; dominated: one side needs "
-        f"no more of every action, so no price flips this."
+        f"samples; SOPs: synaptic operations; ratio: {comparison.baseline} / variant, above one is less energy; ratio "
+        "over prices: exact bounds, for the mean energies over seeds, over all prices between low and high, shared by "
+        "both sides; dominated: one side needs no more of every action, so no price flips this."
     )
     return _table("summary", caption, data, columns)
 
@@ -97,7 +97,7 @@ def _paired_table(quantity: str, unit: Unit, rows: list[dict[str, Any]], data: p
     flips, points = quantity == "sign_flips", quantity == "accuracy"
     columns = [Column("Variant", text=True), Column("Against", text=True)]
     columns += [Column("Layers", text=True)] * flips
-    columns += [Column("Variant's"), Column("Reference's"), Column("Difference", "points" if points else "")]
+    columns += [Column("Value"), Column("Reference"), Column("Difference", "points" if points else "")]
     columns += [Column("95 % interval", "points" if points else "")]
     columns += [] if points else [Column("Change", "%"), Column("95 % interval", "%")]
     columns += [Column("Distinguishable", text=True)]

@@ -21,7 +21,7 @@ INK, MUTED, RULE, PAPER = "#1c1e21", "#5f6570", "#d5d8dd", "#fefefe"  # replaced
 VARIANT_COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), "-", (0, (1, 1)), (0, (3, 1, 1, 1)))
-PART_COLOURS = ("#77aadd", "#99ddff", "#44bb99", "#bbcc33", "#ee8866", "#eedd88", "#ffaabb", "#aaaa00", "#dddddd")
+PART_COLOURS = ("#77aadd", "#ffaabb", "#44bb99", "#ee8866", "#eedd88", "#bbcc33", "#aaaa00", "#99ddff", "#dddddd")
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,

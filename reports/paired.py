@@ -56,8 +56,9 @@ def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0)
         picks = np.array(list(itertools.product(range(len(data)), repeat=len(data))))
     else:
         picks = np.random.default_rng(seed).integers(len(data), size=(RESAMPLES, len(data)))
-    # sorted first, so that resamples of the same values have the same mean to the last bit
-    means = np.sort(data[picks], axis=1).mean(axis=1)
+    # sorted, and from the smallest up: resamples of the same values then have the same mean to the last bit
+    samples = np.sort(data[picks], axis=1)
+    means = samples[:, 0] + (samples - samples[:, :1]).mean(axis=1)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
     return float(max(low, data.min())), float(min(high, data.max()))

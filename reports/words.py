@@ -178,8 +178,8 @@ def seeds_sentence(comparison: Comparison) -> str:
     if seeds < 2:
         return "There is one seed, so no spread and no interval can be given."
     told = (
-        f"Intervals in brackets are 95 % bootstraps of the paired differences over {seeds} seeds; distinguishable means "
-        f"that the interval leaves out zero."
+        f"Intervals in brackets are 95 % bootstraps of the paired differences over {seeds} seeds; distinguishable "
+        "means that the interval leaves out zero."
     )
     if seeds <= 5:
         only = ", and with three they are just that range" if seeds == 3 else ""
@@ -206,8 +206,8 @@ def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> 
         return f"{variant}: this machine's model does not price the live gate, so it seems to cost nothing here."
     return (
         f"{variant}: the live gate costs {amount}{time} per inference. The same spikes are priced twice: with the "
-        f"gate, which needs the mean of every map before any neuron may update, and as if its gain were constant and folded "
-        f"away. The difference holds the gate's own adds, multiplies and sigmoids, the scale that no longer folds, the "
-        f"update from a separate current, and the second array that holds this current. A frozen gate is a network of "
-        f"its own, with spikes of its own."
+        "gate, which needs the mean of every map before any neuron may update, and as if its gain were constant and "
+        "folded away. The difference holds the gate's own adds, multiplies and sigmoids, the scale that no longer "
+        "folds, the update from a separate current, and the second array that holds this current. A frozen gate is a "
+        "network of its own, with spikes of its own."
     )

@@ -95,7 +95,7 @@ def _check_free(final: Store, overwrite: bool) -> None:
     foreign = [name for name in names if name not in OWN_NAMES and not GENERATION.fullmatch(name)]
     if foreign:
         raise InvalidInput(
-            f"cannot write trace {final}: it holds {foreign[0]!r}, which is no part of a trace; move it away"
+            f"cannot write trace {final}: it holds {foreign[0]!r}, which is no part of a trace; choose another name"
         )
 
 
@@ -110,7 +110,7 @@ def commit(draft: Draft, manifest: bytes) -> None:
         assert isinstance(draft.final, LocalStore)
         with plain_errors("write", draft.final):
             _rename(draft, draft.store.root, draft.final.root)
-        _unlock(draft)
+        release(draft)
         for sibling in siblings(draft.final.root, "partial"):
             if _is_dead(sibling):
                 _remove_leftover(LocalStore(sibling))
@@ -122,7 +122,7 @@ def commit(draft: Draft, manifest: bytes) -> None:
 def _rename(draft: Draft, source: Path, final: Path) -> None:
     """Give a whole draft the trace's name; a trace that had it goes last."""
     if sys.platform == "win32":  # where nothing with an open file can be renamed
-        _unlock(draft)
+        release(draft)
     if not (final.is_dir() and any(final.iterdir())):
         if final.is_dir():
             final.rmdir()
@@ -151,7 +151,7 @@ def discard(draft: Draft, manifest: bytes | None = None) -> None:
             return
         draft.store.remove(draft.prefix.rstrip("/"))
         return
-    _unlock(draft)
+    release(draft)
     draft.store.remove()
 
 
@@ -242,7 +242,8 @@ def _is_dead(root: Path) -> bool:
         return False
 
 
-def _unlock(draft: Draft) -> None:
+def release(draft: Draft) -> None:
+    """Give up the lock on a draft."""
     if draft.lock is not None:
         draft.lock.close()
         draft.lock = None

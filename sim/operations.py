@@ -8,7 +8,10 @@ decided in `execution`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from .trace import SpikeTrace
 
 Counts = NDArray[np.int64]  # (steps, samples)
+Tables = dict[tuple[str, str], Counts]  # (what, signal or layer)
+EMITTED = "emitted"
+COUNTED = ("nonzero_weights", "all_weights", "events")
 
 
 @dataclass(frozen=True)
@@ -119,50 +125,93 @@ class OperationCounts:
                 yield name, part, operation, counts
 
 
-def count(trace: SpikeTrace) -> OperationCounts:
-    """Count every operation of a recorded trace, chunk by chunk.
+def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCounts:
+    """Count every operation of a recorded trace, stored chunk by stored chunk.
 
     Parameters
     ----------
     trace : SpikeTrace
+    executor : concurrent.futures.Executor, optional
+        Counts ranges of samples at the same time: a process pool, a thread pool, or the ``get_executor()`` of a dask
+        client. Workers in other processes open the trace again, so its path must mean the same to them.
 
     Returns
     -------
     OperationCounts
-        int64 throughout; batch size and chunking of the recording never change a figure.
+        int64 throughout; batch size, chunking and workers never change a figure.
 
     Raises
     ------
     InvalidInput
         When a chunk of the trace does not match its manifest, or the trace holds no sample.
+
+    Notes
+    -----
+    Memory stays within a few stored chunks beside the counts themselves, whatever the size of the trace.
     """
     if trace.samples == 0:
-        raise InvalidInput(
-            f"trace {trace.path}: holds no sample, so nothing can be counted per inference; record some data"
-        )
-    workload = trace.workload
-    shape = (trace.steps, trace.samples)
-    synaptic = {
-        layer.name: {name: np.zeros(shape, np.int64) for name in ("nonzero_weights", "all_weights", "events")}
-        for layer in workload.layers
-    }
-    dense: dict[str, int] = {}
-    emitted = {signal: np.zeros(shape, np.int64) for signal in workload.signals}
-    for samples in trace.chunks():
-        words = {signal: trace.packed(signal, samples) for signal in workload.signals}
-        for signal, rows in words.items():
-            emitted[signal][:, samples] = np.bitwise_count(rows).sum(axis=-1, dtype=np.int64)
-        for layer in workload.layers:
-            part = count_packed(layer, *(words[signal] for signal in layer.sources))
-            for name, target in synaptic[layer.name].items():
-                target[:, samples] = getattr(part, name)
-            dense[layer.name] = part.dense
+        raise InvalidInput(f"trace {trace.path}: holds no sample, so there is no inference to count; record some data")
+    if executor is None:
+        parts = [_count_samples(trace, samples) for samples in trace.chunks()]
+    else:
+        ranges = _ranges(list(trace.chunks()))
+        parts = list(executor.map(partial(_count_stored, trace.path, trace.hash, trace.memory), ranges))
+    tables = {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+    workload, shape = trace.workload, (trace.steps, trace.samples)
     layers = {}
     for layer in workload.layers:
-        spikes = emitted.get(layer.name)
-        counts = SynapticCounts(**synaptic[layer.name], dense=dense[layer.name])
+        spikes = tables.get((EMITTED, layer.name))
+        counts = SynapticCounts(**{name: tables[name, layer.name] for name in COUNTED}, dense=layer.dense)
         layers[layer.name] = LayerOperations(counts, spikes, _other_rows(layer, spikes, shape))
-    return OperationCounts(workload, trace.hash, *shape, layers, emitted[INPUT], trace.accuracy, trace.provenance)
+    return OperationCounts(
+        workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance
+    )
+
+
+def _ranges(chunks: list[slice], most: int = 64) -> list[tuple[int, int]]:
+    """Sample ranges of whole chunks, few enough that each is worth a task."""
+    per_task = -(-len(chunks) // most)
+    return [
+        (chunks[first].start, chunks[min(first + per_task, len(chunks)) - 1].stop)
+        for first in range(0, len(chunks), per_task)
+    ]
+
+
+def _count_stored(path: str | Path, trace_hash: str, memory: int, samples: tuple[int, int]) -> Tables:
+    """Count a range of samples in a worker, which may be another process."""
+    from .trace import SpikeTrace
+
+    trace = SpikeTrace.open(path, memory=memory)
+    if trace.hash != trace_hash:
+        raise InvalidInput(f"trace {path}: changed while it was counted; count it again")
+    inside = [part for part in trace.chunks() if samples[0] <= part.start and part.stop <= samples[1]]
+    parts = [_count_samples(trace, part) for part in inside]
+    return {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+
+
+def _count_samples(trace: SpikeTrace, samples: slice) -> Tables:
+    """Counts of one range of samples, read in blocks of steps where a sample is large."""
+    shape = (trace.steps, samples.stop - samples.start)
+    tables: Tables = {}
+    for signal in trace.workload.signals:
+        tables[EMITTED, signal] = emitted = np.zeros(shape, np.int64)
+        for steps in _blocks_of_steps(trace, signal, samples):
+            words = trace.packed(signal, samples, steps)
+            emitted[steps] = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+    for layer in trace.workload.layers:
+        for name in COUNTED:
+            tables[name, layer.name] = np.zeros(shape, np.int64)
+        for steps in _blocks_of_steps(trace, layer.sources[0], samples):
+            before = min(layer.delay, steps.start)  # a recurrent layer reads the step before
+            wanted = slice(steps.start - before, steps.stop)
+            part = count_packed(layer, *(trace.packed(signal, samples, wanted) for signal in layer.sources))
+            for name in COUNTED:
+                tables[name, layer.name][steps] = getattr(part, name)[before:]
+    return tables
+
+
+def _blocks_of_steps(trace: SpikeTrace, signal: str, samples: slice) -> Iterator[slice]:
+    return (steps for block, steps in trace.blocks(signal) if block.start == samples.start)
 
 
 def _other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:

@@ -47,10 +47,13 @@ def salvage(path: str | os.PathLike[str], *, overwrite: bool = False) -> SpikeTr
         raise InvalidInput(f"trace {os.fspath(path)}: no writer that died left anything to salvage; record it")
     best = max(left, key=lambda found: found.samples)
     draft = drafts.reopen(path, best, overwrite)
-    committed = isinstance(draft.store, LocalStore) and draft.store.sizes([MANIFEST])[0]
-    # with a manifest it died between its last two strokes: all is there, but for the name
-    manifest = draft.store.read(MANIFEST, 0, committed) if committed else _manifest(draft, best.samples)
-    drafts.commit(draft, manifest)
+    try:
+        committed = isinstance(draft.store, LocalStore) and draft.store.sizes([MANIFEST])[0]
+        # with a manifest it died between its last two strokes: all is there, but for the name
+        manifest = draft.store.read(MANIFEST, 0, committed) if committed else _manifest(draft, best.samples)
+        drafts.commit(draft, manifest)
+    finally:
+        drafts.release(draft)
     verify(path)
     return SpikeTrace.open(path)
 

@@ -98,7 +98,7 @@ class TraceWriter:
         self._labels: dict[str, NDArray[np.int64]] | None = None  # of the current chunk; None before the first batch
         self._chunk = 0  # number of the chunk being filled
         self._done: dict[str, int] = dict.fromkeys(self._signals, 0)  # step chunks of it that are encoded
-        self._usable, self._finished = True, False
+        self._finished = False
         self._draft = drafts.begin(path, overwrite)
         try:
             self._shards = ShardWriter(self._draft, self.steps)
@@ -138,14 +138,20 @@ class TraceWriter:
         Raises
         ------
         InvalidInput
-            If a signal is missing, of another shape or contradicts its kind, or the disk is full. The writer can then
-            only be left.
+            If a signal is missing, of another shape or contradicts its kind, or the disk is full. The writer is then
+            at its end, and what it wrote removed.
         """
-        if not self._usable:
+        if self._finished:
             raise InvalidInput(f"trace {self._draft.final}: its writer is closed or has failed; open a new one")
-        self._usable = False
+        try:
+            self._append(signals, {"labels": labels, "predictions": predictions})
+        except BaseException:
+            self.abort()
+            raise
+
+    def _append(self, signals: Mapping[str, ArrayLike], marks: Mapping[str, ArrayLike | None]) -> None:
         arrays, batch = self._check_signals(signals)
-        given = self._check_labels({"labels": labels, "predictions": predictions}, batch)
+        given = self._check_labels(marks, batch)
         size = self._chunking.chunk_samples
         start = 0
         while start < batch:
@@ -160,7 +166,6 @@ class TraceWriter:
             if filled + stop - start == size:
                 self._end_chunk()
             start = stop
-        self._usable = True
 
     def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], int]:
         missing, foreign = set(self._signals) - set(signals), set(signals) - set(self._signals)
@@ -287,10 +292,9 @@ class TraceWriter:
         InvalidInput
             If no sample was appended, an append failed, or the place cannot be written.
         """
-        if not self._usable:
-            self.abort()
+        if self._finished:
             raise InvalidInput(f"trace {self._draft.final}: its writer is closed or has failed; nothing was written")
-        self._usable, self._finished = False, True
+        self._finished = True
         manifest = None
         try:
             if self.samples == 0:
@@ -315,7 +319,7 @@ class TraceWriter:
     def abort(self) -> None:
         """Remove what was written; a trace that was there before stays."""
         if not self._finished:
-            self._usable, self._finished = False, True
+            self._finished = True
             drafts.discard(self._draft)
 
 

@@ -323,7 +323,7 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path, error):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("when", [1, 3, 12, 20, 27])
+@pytest.mark.parametrize("when", [1, 3, 8, 14, 18])
 def test_a_full_disk_is_one_clear_message_and_leaves_the_earlier_trace_whole(tmp_path, monkeypatch, code, when):
     path = tmp_path / "a.zarr"
     first = write(path)
@@ -380,7 +380,7 @@ def test_an_unknown_signal_and_a_stride_are_refused(tmp_path):
 
 def test_reading_more_than_the_memory_setting_is_refused(tmp_path):
     write(tmp_path / "a.zarr")
-    trace = SpikeTrace.open(tmp_path / "a.zarr", memory=4000)
+    trace = SpikeTrace.open(tmp_path / "a.zarr", memory=2000)
     assert trace.packed("conv", slice(0, 2)).shape == (STEPS, 2, 1)
     with pytest.raises(InvalidInput, match="memory setting"):
         trace.planes("input")

@@ -1,0 +1,115 @@
+"""Ratio bounds are exact over the box of prices, and the bootstrap is the one defined."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spikejoule.reports.paired import bootstrap_interval
+from spikejoule.reports.ratio import dominated, ratio_bounds
+from spikejoule.sim.errors import InvalidInput
+
+counts = st.integers(0, 1_000_000)
+prices = st.tuples(st.floats(0.001, 100), st.floats(0, 100)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+problems = st.lists(st.tuples(counts, counts, prices), min_size=1, max_size=6).filter(
+    lambda rows: sum(row[0] for row in rows) and sum(row[1] for row in rows)
+)
+
+
+def corners(a, b, low, high):
+    ratios = [np.dot(a, p) / np.dot(b, p) for p in itertools.product(*zip(low, high, strict=True)) if np.dot(b, p) > 0]
+    return min(ratios), max(ratios)
+
+
+@settings(deadline=None)
+@given(problems)
+def test_bounds_equal_the_best_and_worst_corner(rows):
+    a, b, box = zip(*rows, strict=True)
+    low, high = zip(*box, strict=True)
+    assert ratio_bounds(a, b, low, high) == pytest.approx(corners(a, b, low, high), rel=1e-9)
+
+
+@settings(deadline=None)
+@given(problems)
+def test_bounds_of_the_reciprocal_are_swapped(rows):
+    a, b, box = zip(*rows, strict=True)
+    low, high = zip(*box, strict=True)
+    smallest, largest = ratio_bounds(a, b, low, high)
+    assert ratio_bounds(b, a, low, high) == pytest.approx((1 / largest, 1 / smallest), rel=1e-9)
+
+
+def test_equal_work_has_ratio_one_at_any_price():
+    assert ratio_bounds([3, 5], [3, 5], [0.1, 1], [10, 20]) == (1.0, 1.0)
+
+
+def test_bounds_are_narrower_than_the_quotient_of_two_intervals():
+    smallest, largest = ratio_bounds([10, 10], [5, 4], [1, 1], [2, 2])
+    assert smallest > 20 / 18
+    assert largest < 40 / 9
+
+
+def test_a_divisor_that_may_vanish_has_no_upper_bound():
+    assert ratio_bounds([1, 1], [1, 0], [0, 1], [1, 1]) == (2.0, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1], [0], [1], [1]), "divisor costs nothing"),
+        (([1], [1], [2], [1]), "low price is above"),
+        (([-1], [1], [1], [1]), "not negative"),
+        (([1], [1], [1], [np.nan]), "finite"),
+        (([1, 2], [1], [1], [1]), "shapes"),
+    ],
+)
+def test_impossible_boxes_are_refused(arguments, message):
+    with pytest.raises(InvalidInput, match=message):
+        ratio_bounds(*arguments)
+
+
+def test_dominated_means_no_more_of_every_action():
+    assert dominated([1, 2], [1, 3])
+    assert dominated([1, 3], [1, 2])
+    assert not dominated([1, 3], [2, 2])
+
+
+@settings(deadline=None)
+@given(problems)
+def test_no_price_moves_a_dominated_ratio_past_one(rows):
+    a, b, box = zip(*rows, strict=True)
+    low, high = zip(*box, strict=True)
+    _, largest = ratio_bounds(np.minimum(a, b), b, low, high)
+    assert largest <= 1 + 1e-12
+
+
+def test_the_bootstrap_of_two_values_by_hand():
+    # resamples (0 0), (0 1), (1 0), (1 1) have means 0, .5, .5, 1: the quantiles at 2.5 and 97.5 % are 0 and 1
+    assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)
+
+
+def test_the_bootstrap_of_four_values_by_hand():
+    # 256 resamples: all four zero once in (3/4)^4 = 31.6 %; all four one in 1/256 = 0.4 % < 2.5 %, three in 4.7 % more
+    assert bootstrap_interval([0.0, 0.0, 0.0, 1.0]) == (0.0, 0.75)
+
+
+def test_the_bootstrap_of_three_values_is_their_range():
+    assert bootstrap_interval([0.1, 0.3, 0.2]) == (0.1, 0.3)
+
+
+def test_the_bootstrap_of_one_value_is_unknown():
+    assert np.isnan(bootstrap_interval([1.0])).all()
+
+
+def test_the_bootstrap_of_many_values_is_seeded_and_close_to_the_normal_one():
+    values = np.random.default_rng(1).normal(2, 1, 400)
+    low, high = bootstrap_interval(values)
+    assert (low, high) == bootstrap_interval(values)
+    error = values.std(ddof=1) / 20
+    assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.2 * error)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=5))
+def test_the_bootstrap_never_leaves_the_range_of_the_values(values):
+    low, high = bootstrap_interval(values)
+    assert min(values) <= low <= high <= max(values)
