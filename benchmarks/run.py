@@ -17,7 +17,9 @@ from pathlib import Path
 from counting import counting_rows, many_class_rows, packing_rows, thread_rows
 from forward import forward_rows
 from measure import Row
+from replay import replay_rows
 from startup import startup_rows
+from store import store_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = {
@@ -27,6 +29,8 @@ SUITES = {
     "Threads": thread_rows,
     "Start": startup_rows,
     "Against the forward pass": forward_rows,
+    "The trace store": store_rows,
+    "Replay": replay_rows,
 }
 
 

@@ -83,7 +83,9 @@ def _verdict(comparison: Comparison, reference: str, energy: dict[str, Any], acc
     focus, seeds = comparison.focus, len(comparison.seeds)
     told = _told(energy, seeds)
     change = _change(energy, seeds)
-    if energy["difference"] < 0 and energy["distinguishable"]:
+    if seeds < 2:  # neither beaten nor not
+        sentence = f"{focus} against {reference} on energy: {change}, {told}"
+    elif energy["difference"] < 0 and energy["distinguishable"]:
         sentence = f"{focus} beats {reference} on energy: {change}, {told}"
     else:
         joint = ", but" if energy["difference"] < 0 else ","
@@ -113,7 +115,7 @@ def _accuracy_clause(row: dict[str, Any] | None, seeds: int) -> str:
 
 def _told(row: dict[str, Any], seeds: int) -> str:
     if seeds < 2:
-        return "from one seed, which cannot tell a difference from chance"
+        return "from one seed"
     return "distinguishable" if row["distinguishable"] else "not distinguishable"
 
 

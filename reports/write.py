@@ -96,8 +96,8 @@ def _write(folder: Path, base: Path, contents: dict[str, bytes], frames: dict[st
     for ending, content in contents.items():
         (folder / ending).write_bytes(content)
     target = base.with_name(f"{base.name}-tables")
-    _check_replaceable(target)
     reports = [base.with_name(f"{base.name}.{ending}") for ending in contents]
+    _check_replaceable(target, reports)
     _move_into_place([(new, target), *((folder / path.suffix[1:], path) for path in reports)], folder / "old")
     return reports
 
@@ -119,15 +119,16 @@ def _move_into_place(moves: Sequence[tuple[Path, Path]], kept: Path) -> None:
         raise
 
 
-def _check_replaceable(target: Path) -> None:
-    """Only a folder that holds nothing but tables is replaced."""
-    if not target.exists():
-        return
-    foreign = [p.name for p in target.iterdir() if p.suffix not in (".csv", ".parquet")] if target.is_dir() else [""]
+def _check_replaceable(tables: Path, reports: Sequence[Path]) -> None:
+    """Only what looks like an earlier report is replaced: files, and a folder that holds nothing but tables."""
+    foreign = [path for path in reports if path.is_dir()]
+    if tables.is_dir():
+        foreign += [path for path in tables.iterdir() if path.suffix not in (".csv", ".parquet")]
+    elif tables.exists():
+        foreign.append(tables)
     if foreign:
         raise InvalidInput(
-            f"report: {target} holds something that is no table of a report ({foreign[0]}); move it away, or choose "
-            f"another name for the report"
+            f"report: {foreign[0]} is in the way and is no part of an earlier report; move it, or choose another name"
         )
 
 

@@ -232,6 +232,7 @@ def test_the_sentence_when_both_are_the_same(counts):
 def test_one_seed_tells_nothing_from_chance(counts):
     comparison = twins(counts, seeds=1)
     assert "from one seed only" in words.headline(comparison)
+    assert not any("beat" in verdict for verdict in words.verdicts(comparison))
     assert "no spread and no interval" in words.seeds_sentence(comparison)
 
 
