@@ -185,7 +185,7 @@ def compare(
     if len(estimates) < len(variants):
         raise InvalidInput(f"compare: a name is given twice among {', '.join(variants)}")
     comparison = make_comparison(estimates, baseline=baseline)
-    print(_headline(comparison))
+    print(comparison.headline())
     if out is not None:
         _write(comparison, out, formats)
 
@@ -217,7 +217,7 @@ def report(
         rates = _tune(base, out, runs=runs, workers=workers, progress=progress) if tune else {}
         study = Study(base=base, seeds=tuple(range(1 if quick else seeds)), rates=rates)
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
-    print(_headline(comparison))
+    print(comparison.headline())
     _write(comparison, out, formats)
 
 
@@ -333,12 +333,6 @@ def _named_traces(text: str) -> tuple[str, list[str]]:
     if not name or not equals or not all(paths.split(",")):
         raise InvalidInput(f"compare: {text!r} is not NAME=TRACE[,TRACE...]; for example BSNN=runs/aaaa,runs/bbbb")
     return name, paths.split(",")
-
-
-def _headline(comparison: Any) -> str:
-    from .reports.words import headline
-
-    return headline(comparison)
 
 
 def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:

@@ -18,6 +18,7 @@ from ..sim import workload as sim
 from ..sim.errors import InvalidInput
 from ..sim.trace import SpikeTrace, TraceWriter
 from .adapters import Described, describe
+from .config import config_to_dict
 from .datasets import Split, batches, load_dataset
 from .evaluate import as_input, reproducible
 from .hooks import Capture, capturing
@@ -131,7 +132,14 @@ def _record_run(
         if found is not None:
             return found
     source = config.dataset if data is None else "given data"
-    about = {"run": run.hash, "variant": run.variant, "seed": config.seed, "dataset": source, "split": split}
+    about: dict[str, Any] = {
+        "run": run.hash,
+        "variant": run.variant,
+        "seed": config.seed,
+        "dataset": source,
+        "split": split,
+    }
+    about["config"] = config_to_dict(config)
     label, total = f"{run.variant}, seed {config.seed}", 0
     if data is None:
         part = load_dataset(config.dataset, config.steps).split(split)

@@ -97,13 +97,24 @@ def configuration(comparison: Comparison) -> list[Block]:
     machines = pd.DataFrame([_machine_row(group) for group in tables.machines(comparison)])
     traces = tables.runs(comparison)
     shown = [(r["variant"], str(r["seed"]), r["run"][:12], r["trace_hash"][:16]) for r in tables.records(traces)]
+    chosen = pd.DataFrame(
+        [(name, _settings(values)) for name, values in words.settings(comparison).items() if values],
+        columns=["variant", "settings"],
+    )
+    settings = [] if chosen.empty else [_text_table("settings", "Training settings.", ("Variant", "Settings"), chosen)]
     columns = (Column("Variant", text=True), Column("Seed"), Column("Run", text=True), Column("Trace", text=True))
     caption = "Runs and traces, by the first digits of their hashes (in full in the tables beside this report)."
     return [
         _text_table("configuration", "Configuration.", ("What", "Value"), facts),
+        *settings,
         _text_table("accelerators", "Accelerators.", ("Name", "Technology", "Architecture"), machines),
         Table("traces", caption, columns, tuple(shown), traces),
     ]
+
+
+def _settings(values: dict[str, Any]) -> str:
+    own = {key: value for key, value in values.items() if value is not None and key != "seed"}
+    return "; ".join(f"{key}: {value}" for key, value in _flat(own))
 
 
 def _machine_row(estimates: Estimates) -> dict[str, str]:

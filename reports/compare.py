@@ -91,6 +91,12 @@ class Comparison:
                     )
         return paired_differences(self, quantities, pairs)
 
+    def headline(self) -> str:
+        """The answer in one sentence: accuracy, energy, and how many times less or more than every other variant."""
+        from .words import headline
+
+        return headline(self)
+
     def write(self, path: str | Path, formats: Sequence[str] = ("html", "pdf")) -> list[Path]:
         """Write the report and its tables; see `spikejoule.reports.write.write_report`."""
         from .write import write_report

@@ -41,6 +41,9 @@ def paired(comparison: Comparison) -> list[Block]:
         "falls."
     )
     blocks: list[Block] = [Paragraph(f"{taken} {words.seeds_sentence(comparison)}")]
+    rates = words.rates_sentence(comparison)
+    if rates:
+        blocks.append(Paragraph(rates))
     if not comparison.logs:
         blocks.append(Paragraph("No training logs were given, so there are no sign flips here.", "note"))
     return [*blocks, *paired_tables(comparison)]

@@ -35,6 +35,24 @@ def references(comparison: Comparison) -> list[str]:
     return [*([own] if own else []), *(name for name in rest if not name.startswith(f"{comparison.focus},"))]
 
 
+def settings(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Training settings by variant, as the traces say; empty where a trace does not say."""
+    return {name: dict(group[0].provenance.get("config") or {}) for name, group in comparison.estimates.items()}
+
+
+def rates_sentence(comparison: Comparison) -> str:
+    """Says when variants were trained at different learning rates, which move sign flips by themselves."""
+    rates = {name: values.get("learning_rate") for name, values in settings(comparison).items()}
+    known = {name: float(rate) for name, rate in rates.items() if rate is not None}
+    if len(set(known.values())) < 2:
+        return ""
+    told = listed([f"{name} {rate:g}" for name, rate in known.items()])
+    return (
+        f"Each variant was trained at the learning rate that validation data chose for it ({told}). Larger rates flip "
+        f"more signs, so flips of variants with different rates compare trainings as tuned, not methods at equal rates."
+    )
+
+
 def headline(comparison: Comparison) -> str:
     """One sentence: accuracy, energy per inference, and how many times less or more than every reference."""
     focus, row = comparison.focus, _row(comparison)

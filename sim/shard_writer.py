@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import json
 import math
 from collections import defaultdict
@@ -125,6 +124,8 @@ class Content:
 
 def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[Index, Record]]) -> bytes:
     """Write the metadata of all arrays of a draft and return its manifest, which is still to be committed."""
+    from importlib.metadata import version
+
     arrays = dict(content.masks)
     for name, written in records.items():
         grid, shape = content.chunking.labels, (content.samples,)
@@ -143,7 +144,7 @@ def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[
         arrays=arrays,
         provenance=content.provenance,
         written_by={
-            "spikejoule": importlib.metadata.version("spikejoule"),
+            "spikejoule": version("spikejoule"),
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )

@@ -8,8 +8,6 @@ import os
 import re
 import shutil
 import stat
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +152,10 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidInput(f"trace path {text!r} is neither a path nor a URL")
     if text.startswith("file://"):
-        return LocalStore(Path(urllib.request.url2pathname(urllib.parse.urlsplit(text).path)))
+        from urllib.parse import urlsplit  # with its networking, as slow to import as all of this package
+        from urllib.request import url2pathname
+
+        return LocalStore(Path(url2pathname(urlsplit(text).path)))
     if re.match(r"[A-Za-z][A-Za-z0-9+.\-]+(::[a-z0-9]+)*://", text):
         return UrlStore(text.rstrip("/"))
     return LocalStore(Path(text))
