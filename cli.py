@@ -300,6 +300,15 @@ def trace_head(
     _show(table)
 
 
+@traces.command("salvage", epilog="Example: spikejoule trace salvage out/mine.zarr")
+def trace_salvage(trace: Annotated[Path, typer.Argument(help="The path that a writer died at.")]) -> None:
+    """Make a trace of the whole samples that an interrupted writer left behind."""
+    from .sim.salvage import salvage
+
+    saved = salvage(trace)
+    print(f"{saved.path}: {saved.samples} whole samples")
+
+
 def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
     """Choose learning rates on validation data and keep the table beside the report."""
     from .models.tune import tune, write_rates

@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -111,9 +110,9 @@ def commit(draft: Draft, manifest: bytes) -> None:
         with plain_errors("write", draft.final):
             _rename(draft, draft.store.root, draft.final.root)
         release(draft)
-        for sibling in siblings(draft.final.root, "partial"):
-            if _is_dead(sibling):
-                _remove_leftover(LocalStore(sibling))
+        dead = [sibling for sibling in siblings(draft.final.root, "partial") if _is_dead(sibling)]
+        for sibling in [*dead, *siblings(draft.final.root, "old")]:
+            _remove_leftover(LocalStore(sibling))
         leftovers = [JOURNAL, LOCK]
     for key in leftovers:
         _remove_leftover(draft.final, key)
@@ -173,9 +172,17 @@ def unfinished(path: str | os.PathLike[str]) -> list[Unfinished]:
     else:
         drafts = [(LocalStore(root), "") for root in siblings(final.root, "partial") if _is_dead(root)]
     return [
-        Unfinished(str(final), f"{store}/{prefix}".rstrip("/"), whole_samples(read_journal(store, prefix)))
-        for store, prefix in drafts
+        Unfinished(str(final), f"{store}/{prefix}".rstrip("/"), _samples_of(store, prefix)) for store, prefix in drafts
     ]
+
+
+def _samples_of(store: Store, prefix: str) -> int:
+    size = None if prefix else store.sizes([MANIFEST])[0]
+    if size is not None:  # a draft in a folder that was whole, but not renamed yet
+        with contextlib.suppress(InvalidInput):
+            return int(unseal(store, MANIFEST, size)["samples"])
+    journal = read_journal(store, prefix)
+    return int(journal[-1]["samples"]) if journal else 0
 
 
 def reopen(path: str | os.PathLike[str], left: Unfinished, overwrite: bool = False) -> Draft:
@@ -209,10 +216,6 @@ def read_journal(store: Store, prefix: str) -> list[dict[str, Any]]:
 def row_key(row: int) -> str:
     """Journal file of one row of shards."""
     return f"{JOURNAL}/row-{row}.json"
-
-
-def whole_samples(journal: Sequence[dict[str, Any]]) -> int:
-    return int(journal[-1]["samples"]) if journal else 0
 
 
 def _lock(file: IO[bytes]) -> bool:

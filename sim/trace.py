@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chunking import DEFAULT_MEMORY, MIB
-from .draft import Unfinished, unfinished
+from .draft import siblings, unfinished
 from .errors import InvalidInput
 from .fanout import WORD_BITS
 from .manifest import MANIFEST, Manifest, read_manifest
@@ -254,14 +254,24 @@ def _with_masks(store: Store, manifest: Manifest, workload: Workload, masks: lis
 
 
 def _no_trace(store: Store) -> InvalidInput:
-    left: list[Unfinished] = unfinished(store.root if isinstance(store, LocalStore) else store.url)
+    """Why there is nothing to open, and what can be done about it."""
+    where = f"trace {store}"
+    left = unfinished(store.root if isinstance(store, LocalStore) else store.url)
     if left:
+        fate = "died" if isinstance(store, LocalStore) else "died or is still at work"  # a URL has no locks
         return InvalidInput(
-            f"trace {store}: unfinished, its writer died: {left[0].samples} whole samples lie in {left[0].draft}; "
+            f"{where}: unfinished, its writer {fate}: {left[0].samples} whole samples lie in {left[0].draft}; "
             f"record it again, or make a trace of these samples with spikejoule.sim.salvage.salvage"
         )
     if store.names():
         return InvalidInput(
-            f"trace {store}: it has no {MANIFEST}: not a trace, damaged, or still being written; record it again"
+            f"{where}: it has no {MANIFEST}: no trace, damaged, or still being written; record it again"
         )
-    return InvalidInput(f"trace {store}: there is none; check the path or record it")
+    if isinstance(store, LocalStore):
+        if replaced := siblings(store.root, "old"):
+            return InvalidInput(
+                f"{where}: its replacement was interrupted; the earlier trace is {replaced[0]}: rename it"
+            )
+        if siblings(store.root, "partial"):
+            return InvalidInput(f"{where}: it is being written; wait until its writer is done")
+    return InvalidInput(f"{where}: there is none; check the path or record it")

@@ -37,7 +37,7 @@ def test_a_trace_is_written_read_and_verified_anywhere(place):
 def test_nothing_can_be_opened_before_the_commit(place):
     writer = TraceWriter(place, NET, 4, chunk_samples=1)
     writer.append({"input": spikes(200)})
-    with pytest.raises(InvalidInput, match="none|unfinished"):
+    with pytest.raises(InvalidInput, match="being written|unfinished"):
         SpikeTrace.open(place)
     writer.close()
     assert SpikeTrace.open(place).samples == 200
@@ -87,7 +87,18 @@ def test_a_trace_written_whole_but_not_renamed_is_salvaged_whole(tmp_path):
         writer.append({"input": spikes(5)})
     path.rename(tmp_path / ".a.zarr.partial-0123456789ab")
     (tmp_path / ".a.zarr.partial-0123456789ab" / "writer.lock").touch()
+    with pytest.raises(InvalidInput, match="5 whole samples lie in"):
+        SpikeTrace.open(path)
     assert salvage(path).samples == 5
+
+
+def test_an_interrupted_replacement_says_where_the_earlier_trace_is(tmp_path):
+    path = tmp_path / "a.zarr"
+    with TraceWriter(path, NET, 4) as writer:
+        writer.append({"input": spikes(5)})
+    path.rename(tmp_path / ".a.zarr.old-0123456789ab")
+    with pytest.raises(InvalidInput, match=r"earlier trace is .*\.old-0123456789ab: rename it"):
+        SpikeTrace.open(path)
 
 
 def test_what_dead_writers_left_goes_when_a_whole_trace_is_there(tmp_path):
