@@ -14,9 +14,9 @@ from measure import Row, ratio, summary, take_turns
 from numba import njit
 from numpy.typing import NDArray
 from spikejoule.sim.kernels import masked_popcounts, popcounts, segment_popcounts
+from spikejoule.sim.packing import pack
 from spikejoule.sim.synops import count_packed
 from spikejoule.sim.totals import turn_spikes
-from spikejoule.sim.verified import pack_values
 
 SPIN = """
 import time
@@ -131,7 +131,7 @@ def packing_rows() -> list[Row]:
     seconds = take_turns(
         {
             "read": lambda: [read_once(values) for values in flat],
-            "pack": lambda: [pack_values(values, "spike", "benchmark") for values in maps],
+            "pack": lambda: [pack(values, "spike", "benchmark") for values in maps],
         }
     )
     label = "packing and verifying float32 spikes: time over one read of them"

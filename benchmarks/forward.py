@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from layers import SAMPLES, STEPS, packed, spikes, vgg_layers
 from measure import Row, ratio, summary, take_turns
+from spikejoule.sim.packing import pack
 from spikejoule.sim.synops import count_packed
-from spikejoule.sim.verified import pack_values
 
 CHANNELS = [64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512]
 CLASSES = 10
@@ -65,7 +65,7 @@ def forward_rows() -> list[Row]:
 
     def record_and_count() -> None:
         for layer, signal in zip(layers, maps, strict=True):
-            count_packed(layer, pack_values(signal.numpy(), "spike", layer.name))
+            count_packed(layer, pack(signal.numpy(), "spike", layer.name))
 
     def count() -> None:
         for layer, part in zip(layers, words, strict=True):

@@ -30,7 +30,7 @@ ALLOWED = {
 Words = NDArray[np.uint64]
 
 
-def pack(values: ArrayLike, kind: str = "analog") -> Words:
+def pack(values: ArrayLike, kind: str = "analog", where: str = "values") -> Words:
     """Non-zero bits of a signal, as a trace stores them.
 
     Parameters
@@ -39,6 +39,8 @@ def pack(values: ArrayLike, kind: str = "analog") -> Words:
         Any real dtype; ``shape`` has at least one axis.
     kind : {'spike', 'signed_spike', 'graded', 'analog'}
         Verified against every value; 'analog', the loosest, only refuses NaN and infinities.
+    where : str
+        What the values are, for the error message.
 
     Returns
     -------
@@ -54,11 +56,11 @@ def pack(values: ArrayLike, kind: str = "analog") -> Words:
     >>> pack(np.array([[[0, 1, 1, 0]]]), "spike")
     array([[[6]]], dtype=uint64)
     """
-    array = _plain(values, "values")
+    array = _plain(values, where)
     if kind == "graded":  # verified as graded; one more pass writes the bits
-        _graded_planes(array, "values", (0, 0))
+        _graded_planes(array, where, (0, 0))
         kind = "analog"
-    return pack_planes(array, kind)[0]
+    return pack_planes(array, kind, where)[0]
 
 
 def pack_planes(values: ArrayLike, kind: str, where: str = "values", offset: tuple[int, int] = (0, 0)) -> Words:
@@ -160,7 +162,7 @@ def _contradiction(array: NDArray[Any], kind: str, where: str, offset: tuple[int
     return InvalidInput(
         f"{where}: step {place[0] + offset[0]}, sample {place[1] + offset[1]}, neuron {place[2:]} is {array[place]}, "
         f"but the declared kind is {kind!r}, which allows only {ALLOWED[kind]}; declare the kind that the model emits, "
-        f"or mend the model"
+        f"or mend the data"
     )
 
 

@@ -19,7 +19,7 @@ from .errors import InvalidInput
 from .fanout import MaskedSum, words_per_row
 from .kernels import masked_popcounts
 from .layers import Layer
-from .verified import pack_values
+from .packing import pack, pack_planes
 
 Words = NDArray[np.uint64]
 Number = TypeVar("Number", bound=np.generic)
@@ -74,7 +74,7 @@ def count_layer(layer: Layer, *inputs: NDArray, graded: str = "value") -> Synapt
     words = pack_input(layer, *inputs)
     layer.operation_with(graded)  # refuses an unknown choice
     if graded == "events" and layer.input_kind == "graded" and not layer.counts_itself:
-        return count_planes(layer, _bit_planes(layer, np.asarray(inputs[0])))
+        return count_planes(layer, pack_planes(inputs[0], "graded", f"layer {layer.name!r}"))
     return count_packed(layer, *words)
 
 
@@ -137,7 +137,7 @@ def pack_input(layer: Layer, *inputs: NDArray) -> tuple[Words, ...]:
                 f"layer {layer.name!r}: input {signal!r} is {np.shape(values)}; it must be (steps, samples, "
                 f"{', '.join(map(str, shape))})"
             )
-        packed.append(pack_values(values, kind, f"layer {layer.name!r}"))
+        packed.append(pack(values, kind, f"layer {layer.name!r}"))
     return tuple(packed)
 
 
@@ -172,15 +172,6 @@ def delayed(counts: NDArray[Number], delay: int) -> NDArray[Number]:
     moved = np.zeros_like(counts)
     moved[delay:] = counts[:-delay]
     return moved
-
-
-def _bit_planes(layer: Layer, values: NDArray) -> Words:
-    """Bit planes of verified graded values, lowest first."""
-    largest = int(values.max(initial=0))
-    whole = values.astype(np.uint64)
-    planes = [pack_values(whole >> bit & 1, "spike", f"layer {layer.name!r}") for bit in range(largest.bit_length())]
-    shape = (*values.shape[:2], words_per_row(layer.inputs))
-    return np.array(planes, np.uint64).reshape(len(planes), *shape)
 
 
 def _check_range(layer: Layer, largest_value: int) -> None:

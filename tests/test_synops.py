@@ -115,7 +115,7 @@ def test_a_value_that_contradicts_its_kind_is_named(kind, value):
     x = np.zeros((2, 3, 70))
     x[1, 2, 67] = value
     layer = Linear(name="fc", in_shape=(70,), out_features=2, input_kind=kind)
-    with pytest.raises(InvalidInput, match=rf"'fc'.*{value}.*step 1, sample 2, index \(67,\).*no {kind}"):
+    with pytest.raises(InvalidInput, match=rf"'fc': step 1, sample 2, neuron \(67,\) is {value}.*'{kind}'"):
         count_layer(layer, x)
 
 

@@ -14,8 +14,8 @@ from layers import packed, spikes, vgg_layers
 from measure import take_turns
 from neurobench.metrics.utils.layers.macs import single_layer_MACs
 from sinabs.hooks import conv_layer_synops_hook
+from spikejoule.sim.packing import pack
 from spikejoule.sim.synops import count_packed
-from spikejoule.sim.verified import pack_values
 from spikingjelly.activation_based.op_counter import SynOpCounter
 
 CONVOLUTION = torch.ops.aten.convolution.default
@@ -32,7 +32,7 @@ def main() -> None:
         outputs = [module(signal) for module, signal in zip(modules, maps, strict=True)]
 
     def live() -> int:
-        parts = [pack_values(signal.numpy(), "spike", "benchmark") for signal in rows]
+        parts = [pack(signal.numpy(), "spike", "benchmark") for signal in rows]
         return total(count_packed(layer, part) for layer, part in zip(layers, parts, strict=True))
 
     def from_packed() -> int:
