@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -14,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .console import new_table, progress_bars, show, show_counts, show_estimate, show_scores
 from .sim.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from .energy.estimate import EnergyEstimate
     from .models.config import TrainConfig
     from .sim.operations import OperationCounts
     from .sim.trace import SpikeTrace
@@ -107,7 +103,7 @@ def train(
     )
     if epochs is not None:
         config = replace(config, epochs=epochs)
-    with _progress() as progress:
+    with progress_bars() as progress:
         run = run_training(config, runs=runs, progress=progress)
     print(run.path)
 
@@ -121,7 +117,7 @@ def record(
     from .models.record import record as run_recording
     from .models.run import Run
 
-    with _progress() as progress:
+    with progress_bars() as progress:
         trace = run_recording(Run.open(run), split=split, progress=progress)
     print(trace.path)
 
@@ -135,7 +131,7 @@ def count(
     from .study import write_counts
 
     counts = _count(_open_trace(trace))
-    _print_counts(counts)
+    show_counts(counts)
     if out is not None:
         print(write_counts(counts, out))
 
@@ -150,16 +146,21 @@ def estimate(
     """Energy and time per inference of a trace on an accelerator, or under every published formula."""
     from .energy.accelerator import load_accelerator
     from .energy.estimate import estimate as make_estimate
+    from .energy.published import score_table
 
     if all_models:
-        _print_models(_count(_open_trace(trace)), as_json=as_json)
+        scores = score_table(_count(_open_trace(trace)))
+        if as_json:
+            print(scores.to_json(orient="records", indent=2))
+        else:
+            show_scores(scores)
         return
     machine = load_accelerator(accelerator)
     result = make_estimate(_open_trace(trace), machine)
     if as_json:
         print(json.dumps(result.to_dict(), indent=2, allow_nan=False, default=str))
     else:
-        _print_estimate(result)
+        show_estimate(result)
 
 
 @app.command(epilog="Example: spikejoule compare --baseline fp32 fp32=runs/aaaa,runs/bbbb BSNN=runs/cccc,runs/dddd")
@@ -213,7 +214,7 @@ def report(
     base = TrainConfig(dataset=dataset)
     base = shortened(base) if quick else base
     out = out or Path("out") / (dataset + ("-quick" if quick else ""))
-    with _progress() as progress:
+    with progress_bars() as progress:
         rates = _tune(base, out, runs=runs, workers=workers, progress=progress) if tune else {}
         study = Study(base=base, seeds=tuple(range(1 if quick else seeds)), rates=rates)
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
@@ -226,11 +227,11 @@ def list_accelerators() -> None:
     """Name every accelerator that comes with the package."""
     from .energy.accelerator import accelerator_names, load_accelerator
 
-    table = _table("accelerator", "kind", "technology", "what it is")
+    table = new_table("accelerator", "kind", "technology", "what it is")
     for name in accelerator_names():
         machine = load_accelerator(name)
         table.add_row(machine.name, machine.architecture.kind, machine.technology, machine.title)
-    _show(table)
+    show(table)
 
 
 @accelerators.command("show", epilog="Example: spikejoule accelerators show event-driven-45nm")
@@ -240,11 +241,11 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
 
     machine = load_accelerator(name)
     print(f"{machine.title}\n{machine.notes}\n")
-    table = _table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
+    table = new_table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
     for key, price in sorted(machine.prices.items()):
         figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]
         table.add_row(key, *figures, f"{price.node_nm:g}", price.scope, price.basis, price.source)
-    _show(table)
+    show(table)
 
 
 @accelerators.command("validate", epilog="Example: spikejoule accelerators validate mychip.yaml")
@@ -266,12 +267,12 @@ def trace_info(trace: TraceArgument) -> None:
     print(f"{about.path}: format v{about.version}, hash {about.hash}")
     print(f"workload {about.workload}, {about.layers} layers, {about.steps} steps, {about.samples} samples")
     print(f"accuracy {accuracy}; {about.stored_bytes:,} bytes in {about.files} files")
-    table = _table("signal", "kind", "shape", "planes", "packed bytes", "stored bytes")
+    table = new_table("signal", "kind", "shape", "planes", "packed bytes", "stored bytes")
     for signal in about.signals:
         shape = " x ".join(map(str, signal.shape))
         sizes = (f"{signal.packed_bytes:,}", f"{signal.stored_bytes:,}")
         table.add_row(signal.name, signal.kind, shape, str(signal.planes), *sizes)
-    _show(table)
+    show(table)
 
 
 @traces.command("verify", epilog="Example: spikejoule trace verify runs/0123456789abcdef")
@@ -279,9 +280,9 @@ def trace_verify(trace: TraceArgument) -> None:
     """Read every chunk of a trace and check it against its digest."""
     from .sim.inspection import verify
 
-    with _progress() as progress:
-        show = None if progress is None else partial(progress, "verify")
-        result = verify(_trace_path(trace), show)
+    with progress_bars() as progress:
+        told = None if progress is None else partial(progress, "verify")
+        result = verify(_trace_path(trace), told)
     print(f"{result.path}: whole; {result.samples} samples, {result.chunks} chunks, {result.bytes:,} bytes verified")
 
 
@@ -293,11 +294,11 @@ def trace_head(
     from .sim.inspection import head
 
     shown = head(_trace_path(trace), samples)
-    table = _table("sample", "label", "prediction", *(shown[0].events if shown else ()))
+    table = new_table("sample", "label", "prediction", *(shown[0].events if shown else ()))
     for row in shown:
         label, prediction = ("-" if value is None else str(value) for value in (row.label, row.prediction))
         table.add_row(str(row.sample), label, prediction, *(f"{count:,}" for count in row.events.values()))
-    _show(table)
+    show(table)
 
 
 @traces.command("salvage", epilog="Example: spikejoule trace salvage out/mine.zarr")
@@ -347,95 +348,6 @@ def _named_traces(text: str) -> tuple[str, list[str]]:
 def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:
     for path in comparison.write(out, formats=tuple(f.value for f in formats or Format)):
         print(path)
-
-
-# What is printed -----------------------------------------------------------------------------------------------------
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _show(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console(soft_wrap=False, highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
-
-
-def _print_counts(counts: OperationCounts) -> None:
-    table = _table("layer", "operation", "per inference", "with non-zero weights", "dense per step", "firing rate")
-    for layer in counts.workload.layers:
-        operations = counts.layers[layer.name]
-        synaptic = operations.synaptic
-        rate = "-" if operations.spikes is None else f"{counts.firing_rate(layer.name):.4f}"
-        figures = [f"{array.sum() / counts.samples:,.1f}" for array in (synaptic.all_weights, synaptic.nonzero_weights)]
-        table.add_row(layer.name, layer.operation, *figures, f"{synaptic.dense:,}", rate)
-    _show(table)
-
-
-def _print_models(counts: OperationCounts, *, as_json: bool) -> None:
-    from .energy.published import score_table
-
-    scores: Any = score_table(counts)
-    if as_json:
-        print(scores.to_json(orient="records", indent=2))
-        return
-    table = _table("model", "nJ per inference", "node", "scope", "figures")
-    for row in scores.itertuples():
-        energy = "-" if row.energy_pj is None or row.energy_pj != row.energy_pj else f"{row.energy_pj / 1e3:,.4g}"
-        figures = [f"{k} {v:.4g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in row.figures.items()]
-        table.add_row(row.model, energy, str(row.node), row.scope, "; ".join(figures))
-    _show(table)
-    for row in scores[scores["warnings"] != ""].itertuples():
-        print(f"{row.model}: {row.warnings}")
-    print("Rows of different scope or node must not be divided by each other; see docs/energy-models.md.")
-
-
-def _print_estimate(result: EnergyEstimate) -> None:
-    energy, low, high = (f"{figure / 1e3:,.4g}" for figure in (result.energy_pj, *result.bounds_pj))
-    print(f"{result.accelerator.title}: {energy} nJ per inference ({low} to {high} over the price ranges)")
-    if result.latency_s is not None:
-        print(f"{result.latency_s * 1e6:,.4g} us per inference")
-    table = _table("component", "action", "count", "pJ each", "nJ", "share")
-    rows = (
-        result.table.groupby(["component", "action", "price_pj"], sort=False)[["count", "energy_pj"]]
-        .sum()
-        .reset_index()
-    )
-    for component, action, price_pj, count, energy_pj in rows.itertuples(index=False):
-        share = f"{energy_pj / result.energy_pj:.1%}" if result.energy_pj else "-"
-        table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", f"{energy_pj / 1e3:,.4g}", share)
-    _show(table)
-    for part, reason in result.actions.omitted.items():
-        print(f"left out: {part}: {reason}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Bars with the time left, on a terminal; nothing otherwise."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total)
-            bars.update(tasks[label], completed=done, total=total)
-
-        yield show
 
 
 if __name__ == "__main__":
