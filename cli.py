@@ -222,6 +222,27 @@ def report(
     _write(comparison, out, formats)
 
 
+@app.command(epilog="Example: spikejoule breakeven runs/aaaa --against runs/bbbb --accelerator event-driven-45nm")
+def breakeven(
+    trace: TraceArgument,
+    against: Annotated[Path, typer.Option(help="The trace, or run folder, to break even with.", show_default=False)],
+    accelerator: AcceleratorOption = "event-driven-45nm",
+) -> None:
+    """The firing rate at which a network costs as much as another, per layer and in all."""
+    from .energy.accelerator import load_accelerator
+    from .energy.breakeven import break_even
+    from .energy.estimate import estimate as make_estimate
+
+    machine = load_accelerator(accelerator)
+    variant, reference = (make_estimate(_count(_open_trace(path)), machine) for path in (trace, against))
+    rates: Any = break_even(variant, reference)
+    table = new_table("layer", "firing rate", "of the other", "break-even, compute", "break-even, machine")
+    for layer, *figures in rates.itertuples(index=False):
+        table.add_row(layer or "network", *("-" if rate != rate else f"{rate:.4f}" for rate in figures))
+    show(table)
+    print("inf: cheaper at any rate; -: dearer even without events, or no events to scale")
+
+
 @accelerators.command("list", epilog="Example: spikejoule accelerators list")
 def list_accelerators() -> None:
     """Name every accelerator that comes with the package."""
@@ -241,6 +262,8 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
 
     machine = load_accelerator(name)
     print(f"{machine.title}\n{machine.notes}\n")
+    if not machine.complete:
+        print(f"Incomplete, so it refuses a total: {'; '.join(machine.missing)}\n")
     table = new_table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
     for key, price in sorted(machine.prices.items()):
         figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]

@@ -63,6 +63,9 @@ def show_estimate(result: EnergyEstimate) -> None:
     """Energy and time, a line per component and action, and what was left out."""
     energy, low, high = (f"{figure / 1e3:,.4g}" for figure in (result.energy_pj, *result.bounds_pj))
     print(f"{result.accelerator.title}: {energy} nJ per inference ({low} to {high} over the price ranges)")
+    if result.static_pj is not None and result.total_pj is not None:
+        static, total = (f"{figure / 1e3:,.4g}" for figure in (result.static_pj, result.total_pj))
+        print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
     if result.latency_s is not None:
         print(f"{result.latency_s * 1e6:,.4g} us per inference")
     table = new_table("component", "action", "count", "pJ each", "nJ", "share")

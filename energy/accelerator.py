@@ -12,6 +12,7 @@ from ..sim.architecture import Architecture, Event, Grid, Memory, Operations
 from ..sim.errors import InvalidInput
 from .files import parse_yaml, validate
 from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, parse_prices
+from .static import Static
 
 MEMORY_ACTIONS = ("read", "write")
 
@@ -27,6 +28,10 @@ class Accelerator:
     technology : str
     prices : mapping of action to Price
         Logic by ``operation.type`` (``add.float32``), memories by ``name.read`` and ``name.write`` (one word).
+    static : Static, optional
+        Static power, with time per step where it was measured.
+    missing : tuple of str
+        Parts of the chip that no source gives; with any of them the machine shows its prices but refuses a total.
     """
 
     name: str
@@ -35,6 +40,26 @@ class Accelerator:
     architecture: Architecture
     technology: str
     prices: Mapping[str, Price]
+    static: Static | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    def require_complete(self) -> None:
+        """Refuse a total of a machine that has unknown parts.
+
+        Raises
+        ------
+        InvalidInput
+            Naming the missing parts.
+        """
+        if self.missing:
+            raise InvalidInput(
+                f"accelerator {self.name!r} is incomplete, so it gives no total. Missing: {'; '.join(self.missing)}. "
+                f"Copy its file, add them with their sources and remove complete: false, or use another accelerator"
+            )
 
     def memory(self, component: str) -> Memory | None:
         """The memory of that name; None where the component is logic."""
@@ -78,6 +103,9 @@ class _AcceleratorFile:
     architecture: dict[str, Any]
     prices: dict[str, Any]
     notes: str = ""
+    static: Static | None = None
+    complete: bool = True
+    missing: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
@@ -118,6 +146,11 @@ def load_accelerator(name: str | Path) -> Accelerator:
 
 def _build(data: dict[str, Any], where: str) -> Accelerator:
     file = validate(_AcceleratorFile, data, where)
+    if file.complete == bool(file.missing):
+        raise InvalidInput(
+            f"{where}: complete is {file.complete} and missing lists {len(file.missing)} parts; an incomplete file has "
+            f"complete: false and names what is missing, a complete one has neither"
+        )
     kinds: dict[str, type[Operations] | type[Grid] | type[Event]]
     kinds = {"operations": Operations, "grid": Grid, "event": Event}
     kind = file.architecture.get("kind")
@@ -125,12 +158,12 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
         raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")
     architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
     entries = dict(file.prices)
-    technology, defaults = _technology(entries, architecture, where)
+    technology, defaults = _technology(entries, architecture, where, complete=file.complete)
     own = parse_prices(entries, f"{where}: prices", defaults)
     prices = dict(technology.operations)
     if isinstance(architecture, Grid):
         prices |= _memory_prices(architecture, technology, own)
-    _refuse_unused(own, prices, architecture, where)
+    _refuse_unused(own, prices, architecture, where, complete=file.complete)
     return Accelerator(
         name=file.name,
         title=file.title,
@@ -138,13 +171,17 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
         architecture=architecture,
         technology=technology.name,
         prices=prices | own,
+        static=file.static,
+        missing=file.missing,
     )
 
 
-def _technology(entries: dict[str, Any], architecture: Architecture, where: str) -> tuple[Technology, dict[str, Any]]:
+def _technology(
+    entries: dict[str, Any], architecture: Architecture, where: str, *, complete: bool
+) -> tuple[Technology, dict[str, Any]]:
     """The technology that supplies prices, and what its own prices leave out; a chip brings all its prices itself."""
     defaults = entries.pop("defaults", {})
-    if isinstance(architecture, Event) and "technology" not in entries:
+    if (isinstance(architecture, Event) or not complete) and "technology" not in entries:
         return Technology(name="its own", title="", operations={}), defaults
     if "technology" not in entries:
         raise InvalidInput(f"{where}: prices.technology is missing; name the technology that the prices belong to")
@@ -172,7 +209,7 @@ def _memory_prices(grid: Grid, technology: Technology, own: Mapping[str, Price])
 
 
 def _refuse_unused(
-    own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str
+    own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str, *, complete: bool
 ) -> None:
     """A price under a name that no action has would be silently ignored: refuse it."""
     verbs: tuple[str, ...] = (
@@ -184,8 +221,11 @@ def _refuse_unused(
         "add_subtract",
         "multiply_accumulate",
     )
+    chip = ("synop", "neuron_access", "neuron_update", "spike", "packet_out", "packet_in", "hop")
     if isinstance(architecture, Event):
-        verbs = ("synop", "neuron_access", "neuron_update", "spike", "packet_out", "packet_in", "hop")
+        verbs = chip
+    elif not complete:  # a chip of which too little is known to lay a network out shows the prices there are
+        verbs += chip
     memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
     for key in own:
         head, _, tail = key.partition(".")

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..sim.architecture import Event
+from ..sim.cores import map_to_cores
 from ..sim.execution import ActionCounts, execute, execute_trace
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
@@ -31,6 +33,8 @@ class EnergyEstimate:
         low_pj, high_pj``; counts and energies are means per inference.
     sample_pj : float64 array (samples,)
         Energy of every inference, at the prices' central values.
+    static_bounds_pj : (float, float, float), optional
+        Static power x mean time at its low, central and high value; None where power or time is not known.
     """
 
     accelerator: Accelerator
@@ -38,11 +42,27 @@ class EnergyEstimate:
     actions: ActionCounts
     table: pd.DataFrame
     sample_pj: NDArray[np.float64]
+    static_bounds_pj: tuple[float, float, float] | None = None
 
     @property
     def energy_pj(self) -> float:
-        """Mean energy per inference, everything that is priced."""
+        """Mean energy per inference of everything that is counted and priced; no static power (see `total_pj`)."""
         return float(self.table["energy_pj"].sum())
+
+    @property
+    def events_pj(self) -> float:
+        """The event part of a chip's energy: the same as `energy_pj`."""
+        return self.energy_pj
+
+    @property
+    def static_pj(self) -> float | None:
+        """Static power x time per inference; None where power or time is not known."""
+        return None if self.static_bounds_pj is None else self.static_bounds_pj[1]
+
+    @property
+    def total_pj(self) -> float | None:
+        """Events and static part together; None where the static part is not known: an event sum is no total."""
+        return None if self.static_pj is None else self.events_pj + self.static_pj
 
     @property
     def bounds_pj(self) -> tuple[float, float]:
@@ -100,6 +120,9 @@ class EnergyEstimate:
             "energy_median_pj": float(quantiles[0]),
             "energy_p95_pj": float(quantiles[1]),
             "compute_pj": self.compute_pj,
+            "events_pj": self.events_pj,
+            "static_pj": self.static_pj,
+            "total_pj": self.total_pj,
             "latency_s": self.latency_s,
             "energy_delay_js": self.energy_delay_js,
             "table": self.table.to_dict(orient="records"),
@@ -125,13 +148,15 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     Raises
     ------
     InvalidInput
-        When the machine cannot run the network, or an action that occurs has no price.
+        When the machine cannot run the network, an action that occurs has no price, or the machine's file is marked
+        incomplete.
 
     Notes
     -----
     Energy = sum of action count x price. Training energy is out of scope. What else a machine's model leaves out is
     listed in ``actions.omitted`` and printed in every report.
     """
+    accelerator.require_complete()
     if isinstance(trace, OperationCounts):
         return price_actions(trace, execute(trace, accelerator.architecture), accelerator)
     operations = count(trace)
@@ -141,6 +166,7 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
 
 def price_actions(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
     """Apply an accelerator's price table to action counts that were made before."""
+    accelerator.require_complete()
     rows = []
     sample_pj = np.zeros(actions.samples)
     for (layer, component, action), counts in actions.counts.items():
@@ -161,4 +187,25 @@ def price_actions(operations: OperationCounts, actions: ActionCounts, accelerato
                 "high_pj": mean * price.high,
             }
         )
-    return EnergyEstimate(accelerator, operations, actions, pd.DataFrame(rows), sample_pj)
+    static = _static_pj(operations, actions, accelerator)
+    return EnergyEstimate(accelerator, operations, actions, pd.DataFrame(rows), sample_pj, static)
+
+
+def _static_pj(
+    operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator
+) -> tuple[float, float, float] | None:
+    """Static power x time: time per step as measured, or the machine's fixed step; modelled event times are no time."""
+    static, machine = accelerator.static, accelerator.architecture
+    if static is None or not isinstance(machine, Event):
+        return None
+    if static.seconds_per_step is None and machine.step_s is None:
+        return None
+    cores = map_to_cores(operations.workload, machine)
+    step, used = static.seconds_per_step, (cores.neuron_cores(), cores.chips)
+    fixed = machine.step_s or 0.0
+    low, value, high = (fixed,) * 3 if step is None else (step.low, step.value, step.high)
+    return (
+        static.power_w(*used, "low") * low * actions.steps * 1e12,
+        static.power_w(*used, "value") * value * actions.steps * 1e12,
+        static.power_w(*used, "high") * high * actions.steps * 1e12,
+    )

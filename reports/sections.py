@@ -11,6 +11,7 @@ import pandas as pd
 from . import background, drawings, tables, words
 from .blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
 from .cells import gate_table, machine_table, paired_tables, summary_table
+from .made_of import made_of
 from .numbers import ENERGY, column, number, unit_for
 from .paired import default_pairs
 
@@ -161,6 +162,7 @@ def build_report(comparison: Comparison) -> Report:
 SECTIONS: dict[str, Callable[[Comparison], list[Block]]] = {
     "Result": result,
     "Paired differences": paired,
+    "What the ratio is made of": made_of,
     "Energy by layer": by_layer,
     "Other accelerators": other_accelerators,
     "Firing rate": firing,

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..energy.ratio import dominated, shared_counts
 from ..sim.errors import InvalidInput
 from .matching import Estimates
-from .ratio import dominated, ratio_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +47,9 @@ def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstima
     put("latency_us", [None if e.latency_s is None else e.latency_s * 1e6 for e in group])
     put("energy_delay_pj_s", [None if e.energy_delay_js is None else e.energy_delay_js * 1e12 for e in group])
     put("ratio", [_quotient(b.energy_pj, e.energy_pj, name) for b, e in zip(base, group, strict=True)])
-    ours, theirs, low, high = shared_counts(base, group)
-    row["ratio_low"], row["ratio_high"] = ratio_bounds(ours, theirs, low, high)
-    row["dominated"] = dominated(ours, theirs) and group is not base
+    shared = shared_counts(base, group)
+    row["ratio_low"], row["ratio_high"] = shared.bounds
+    row["dominated"] = dominated(shared.base, shared.variant) and group is not base
     return row
 
 
@@ -64,20 +63,3 @@ def _quotient(dividend: float, divisor: float, name: str) -> float:
     if divisor <= 0:
         raise InvalidInput(f"compare: variant {name!r} costs {divisor} pJ, so it has no ratio; price what it does")
     return dividend / divisor
-
-
-def shared_counts(base: Sequence[EnergyEstimate], group: Sequence[EnergyEstimate]) -> tuple[NDArray[np.float64], ...]:
-    """Mean action counts of both sides by price, and each price's low and high: what `ratio_bounds` takes."""
-    accelerator = base[0].accelerator
-    totals = []
-    for side in (base, group):
-        total: dict[str, float] = {}
-        for estimate in side:
-            for component, action, count in estimate.table[["component", "action", "count"]].itertuples(index=False):
-                key = accelerator.price_key(component, action)
-                total[key] = total.get(key, 0.0) + count / len(side)
-        totals.append(total)
-    keys = sorted({*totals[0], *totals[1]})
-    prices = [accelerator.prices[key] for key in keys]
-    columns = [[total.get(key, 0.0) for key in keys] for total in totals]
-    return tuple(np.array(x, np.float64) for x in (*columns, [p.low for p in prices], [p.high for p in prices]))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..energy.estimate import EnergyEstimate, estimate
+from ..sim.operations import other_rows
 
 if TYPE_CHECKING:
     from .compare import Comparison
@@ -173,18 +174,18 @@ def gate_cost(comparison: Comparison) -> pd.DataFrame:
 
 
 def folded(result: EnergyEstimate) -> EnergyEstimate:
-    """The same trace on the same machine, as if the gate's gain were constant and folded."""
+    """The same trace on the same machine, as if the gain were constant: it folds, and so does batch norm again."""
     operations = result.operations
-    plain = [dataclasses.replace(layer, gate=None) for layer in operations.workload.layers]
-    workload = dataclasses.replace(operations.workload, layers=tuple(plain))
+    plain = tuple(
+        dataclasses.replace(layer, gate=None, scale="folded" if layer.gate == "live" else layer.scale)
+        for layer in operations.workload.layers
+    )
     layers = {}
-    for layer in workload.layers:
+    for layer in plain:
         counts = operations.layers[layer.name]
-        rows = {key: value for key, value in counts.rows.items() if key[0] not in ("gate", "scale")}
-        if layer.scale == "explicit":  # one multiply per neuron again, where the live gate had one per channel
-            shape = counts.synaptic.all_weights.shape
-            rows["scale", "multiply"] = np.full(shape, layer.neurons, np.int64)
+        rows = other_rows(layer, counts.spikes, counts.synaptic.all_weights.shape)
         layers[layer.name] = dataclasses.replace(counts, rows=rows)
+    workload = dataclasses.replace(operations.workload, layers=plain)
     return estimate(dataclasses.replace(operations, workload=workload, layers=layers), result.accelerator)
 
 

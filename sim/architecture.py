@@ -38,23 +38,48 @@ class Operations:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """Adders and multipliers that execute synaptic operations.
+    """Adders and multipliers that execute synaptic operations: lanes for event scatter, an array otherwise.
 
     Attributes
     ----------
-    lanes : int
-        Synaptic operations per cycle.
+    lanes : int or None
+        Synaptic operations per cycle of an event-scatter machine.
+    rows, cols : int or None
+        Size of a dense array.
+    unit : {'mac', 'ac'}
+        Whether an element can multiply. A ``mac`` bypasses its multiplier for spikes and +-1 weights; an ``ac`` refuses
+        layers that need one.
+    zero : {'dense', 'gate', 'skip'} or None
+        What a dense array does about zero inputs. dense: works on them like on any value, padding included. gate: they
+        take their cycle and their accesses, but no operation. skip: they take none of the three. Event scatter skips.
+    accumulators : int
+        Sums that an element of an output-stationary array holds at the same time.
+    weight_bits, accumulator_bits : int or None
+        The widest weights and states it can hold; None: any. Widths themselves are the trace's own.
     zero_weights : {'execute', 'skip'}
         Whether an operation with a zero weight takes energy. Rows are fetched whole either way.
     analog_zero : {'dense', 'skip'}
-        Whether zeros of an analog input are processed like any other value. Absent spikes never are.
+        Whether zeros of an analog input are processed like any other value. Absent spikes never are, save by a
+        dense array.
     """
 
-    lanes: int
+    lanes: int | None = None
+    rows: int | None = None
+    cols: int | None = None
+    unit: Literal["ac", "mac"] = "mac"
+    zero: Literal["dense", "gate", "skip"] | None = None
+    accumulators: int = 1
+    weight_bits: int | None = None
+    accumulator_bits: int | None = None
     zero_weights: Literal["execute", "skip"] = "execute"
     analog_zero: Literal["dense", "skip"] = "dense"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    @property
+    def width(self) -> int:
+        """Synaptic operations per cycle."""
+        return self.lanes or (self.rows or 0) * (self.cols or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,22 +106,25 @@ class Dataflow:
 
     Attributes
     ----------
-    stationary : {'scatter'}
-        scatter: each input event adds its weights to the potentials it reaches (event-driven).
+    stationary : {'scatter', 'weight', 'output', 'input'}
+        scatter: each input event adds its weights to the potentials it reaches (event-driven). Otherwise the operand
+        that stays in a dense array, see `dataflow.Schedule`.
     time : {'inner', 'outer'}
         inner: a layer runs all its steps before the next layer starts, so only one layer's state is held, and the
         spikes of all steps are buffered between layers. outer: all layers advance step by step.
     spike_code : {'address', 'bitmap'}
-        How spikes are stored: a packed list of addresses of ceil(log2 N) bits, or one bit per neuron.
+        How spikes are stored: a packed list of addresses of ceil(log2 N) bits, or one bit per neuron. An array that
+        does not skip streams every input, so it needs bitmaps.
     weight_layout : {'tap_major'}
         Weights of one (input channel, kernel tap) lie together for all output channels: one fetch run.
     state_run : {'cout', 'element'}
-        Whether the potentials of such a run share memory words, or each takes an access of its own.
+        Whether the potentials of such a run share memory words, or each takes an access of its own. In a dense array
+        a run is what leaves it at once: the sums of its columns.
     first_layer : {'per_step', 'once'}
         Whether a held analog input is convolved at every step, or once into a current that is kept and read every step.
     """
 
-    stationary: Literal["scatter"]
+    stationary: Literal["scatter", "weight", "output", "input"]
     time: Literal["inner", "outer"] = "inner"
     spike_code: Literal["address", "bitmap"] = "address"
     weight_layout: Literal["tap_major"] = "tap_major"
@@ -153,7 +181,10 @@ class Grid:
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
     def __post_init__(self) -> None:
-        numbers = {"clock_hz": self.clock_hz, "compute.lanes": self.compute.lanes, "neuron.lanes": self.neuron.lanes}
+        numbers: dict[str, float] = {"clock_hz": self.clock_hz, "neuron.lanes": self.neuron.lanes}
+        for name in ("lanes", "rows", "cols", "accumulators", "weight_bits", "accumulator_bits"):
+            if (size := getattr(self.compute, name)) is not None:
+                numbers[f"compute.{name}"] = size
         for memory in self.memories:
             numbers[f"memories.{memory.name}.word_bits"] = memory.word_bits
             if memory.kib is not None:
@@ -161,6 +192,7 @@ class Grid:
         for key, number in numbers.items():
             if not 0 < number < float("inf"):
                 raise InvalidInput(f"architecture.{key} is {number}; it must be a positive finite number")
+        self._check_compute()
         names = [memory.name for memory in self.memories]
         if len(set(names)) < len(names):
             raise InvalidInput(f"architecture.memories: two memories share a name among {', '.join(names)}")
@@ -171,6 +203,25 @@ class Grid:
                     f"architecture.memories: {data}s need a last memory of unlimited size (no kib) that holds them, "
                     f"for what does not fit on chip; give one, for example a dram"
                 )
+
+    def _check_compute(self) -> None:
+        """Refuse a compute section that does not belong to the dataflow."""
+        compute, stationary = self.compute, self.dataflow.stationary
+        where = f"architecture.compute: a dataflow of {stationary!r}"
+        sized = (compute.lanes is not None, compute.rows is not None, compute.cols is not None)
+        if stationary == "scatter":
+            if sized != (True, False, False) or compute.zero in ("dense", "gate"):
+                raise InvalidInput(f"{where} needs lanes, no rows or cols, and skips zeros; give lanes only")
+            return
+        if sized != (False, True, True) or compute.zero is None:
+            raise InvalidInput(f"{where} needs rows, cols and zero (dense, gate or skip), and no lanes; give those")
+        if compute.zero != "skip" and self.dataflow.spike_code != "bitmap":
+            raise InvalidInput(
+                f"{where} with zero: {compute.zero} streams every input, which a list of addresses cannot supply; set "
+                f"dataflow.spike_code to bitmap, or zero to skip"
+            )
+        if compute.zero == "dense" and compute.zero_weights == "skip":
+            raise InvalidInput(f"{where} with zero: dense looks at no operand; zero_weights: skip needs gate or skip")
 
     def levels(self, data: str) -> list[Memory]:
         """The memories that may hold one kind of data, inner to outer."""

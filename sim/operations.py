@@ -162,7 +162,7 @@ def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCo
     for layer in workload.layers:
         spikes = tables.get((EMITTED, layer.name))
         counts = SynapticCounts(**{name: tables[name, layer.name] for name in COUNTED}, dense=layer.dense)
-        layers[layer.name] = LayerOperations(counts, spikes, _other_rows(layer, spikes, shape))
+        layers[layer.name] = LayerOperations(counts, spikes, other_rows(layer, spikes, shape))
     return OperationCounts(
         workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance
     )
@@ -214,8 +214,21 @@ def _blocks_of_steps(trace: SpikeTrace, signal: str, samples: slice) -> Iterator
     return (steps for block, steps in trace.blocks(signal) if block.start == samples.start)
 
 
-def _other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
-    """Operations beside the synaptic ones, for one layer and the neurons it feeds."""
+def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    """Operations beside the synaptic ones, for one layer and the neurons it feeds.
+
+    Parameters
+    ----------
+    layer : Layer
+    spikes : int64 array (steps, samples) or None
+        What those neurons emitted.
+    shape : (steps, samples)
+
+    Returns
+    -------
+    mapping of (part, operation) to int64 array (steps, samples)
+        See `LayerOperations`.
+    """
     rows: dict[tuple[str, str], Counts] = {}
 
     def every_step(part: str, operation: str, per_step: int) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spikejoule.energy.ratio import dominated, ratio_bounds
 from spikejoule.reports.paired import bootstrap_interval
-from spikejoule.reports.ratio import dominated, ratio_bounds
 from spikejoule.sim.errors import InvalidInput
 
 counts = st.integers(0, 1_000_000)
 prices = st.tuples(st.floats(0.001, 100), st.floats(0, 100)).map(lambda pair: (pair[0], pair[0] + pair[1]))
-problems = st.lists(st.tuples(counts, counts, prices), min_size=1, max_size=6).filter(
+problems = st.lists(st.tuples(counts, counts, prices), min_size=1, max_size=12).filter(
     lambda rows: sum(row[0] for row in rows) and sum(row[1] for row in rows)
 )
 

@@ -1,0 +1,311 @@
+"""Dense arrays on a grid: weight, output or input stationary, time inner or outer, zeros worked on, gated or skipped.
+
+How often operands move follows from `dataflow.Schedule`; here they become words of the grid's memories. Per layer and
+step (docs/definitions.md, 5, 9 and 13 to 15):
+
+- weights: a fetch run is what one row of the array takes at once, the columns of a fold; an input-stationary row takes
+  all output channels of its tap. Every run starts at a word.
+- inputs: ``positions x taps`` bits for each fold along the columns, packed; from wherever the signal lives, no line
+  buffer in between.
+- sums and potentials: the columns of one fold leave as one run. With time inner a buffer holds the sums of all steps
+  where taps fold, and the currents of all steps under a live gate or a join; with time outer the potentials of all
+  layers stay in memory. What does not fit goes to the next memory as a whole.
+
+``skip`` fetches an operand only where a pair needs it. Which pairs share a fetch is not in the counts, so each row is
+the smaller of one fetch per (input, tap) and the dense array's own: an upper bound, never above ``gate``. Weights that
+stay in the array are loaded before the inputs are known, so skipping saves none of them.
+
+Not modelled: stalls, halo and line buffers, overlap of layers, multicast and control energy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .architecture import Compute, Grid, Memory
+from .dataflow import MatrixShape, Schedule, matrix_shape
+from .mapping import Placement, convolved_once, place
+from .neurons import NEURON_MODELS
+from .operations import Counts, LayerOperations, OperationCounts
+from .synops import SynapticCounts
+from .traffic import (
+    OMITTED,
+    Actions,
+    Add,
+    Key,
+    SpikeTraffic,
+    busy_seconds,
+    check_layer,
+    collector,
+    executed,
+    first_step_only,
+    neuron_actions,
+    synapse_actions,
+    vector_reads,
+    weight_loads,
+    words,
+)
+from .workload import INPUT, Layer, Workload
+
+
+def dense_actions(
+    operations: OperationCounts, grid: Grid
+) -> tuple[dict[Key, Counts], dict[str, NDArray[np.float64]], dict[str, str]]:
+    """Action counts, seconds per layer and what is left out, for a grid whose dataflow keeps an operand in an array.
+
+    Raises
+    ------
+    InvalidInput
+        For layers without weights, recurrent layers, a live gate on a machine that cannot run it, and widths or
+        multiplications that the array does not have.
+    """
+    workload = operations.workload
+    for layer in workload.layers:
+        check_layer(layer, workload, grid, "a dense array")
+    placement, states = place(workload, grid), _place_states(workload, grid, operations.steps)
+    counts: dict[Key, Counts] = {}
+    seconds: dict[str, NDArray[np.float64]] = {}
+    buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
+    buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
+    for layer in workload.layers:
+        source = buffers[layer.source]
+        work = _LayerOnArray(
+            layer, operations.layers[layer.name], workload, grid, placement, states[layer.name], source
+        )
+        for (component, action), value in work.actions().items():
+            counts[layer.name, component, action] = value
+        source.charge(counts, layer.name, "read", work.input_words)
+        if layer.name in buffers:
+            buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
+        actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
+        seconds[layer.name] = work.seconds(actions)
+    idle = {"idle and gated elements": "no source for an element that only passes its operands on"}
+    return counts, seconds, OMITTED | idle
+
+
+def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tuple[Counts, Counts]:
+    """Pairs that an array works on, and pairs whose operation is gated: int64 arrays (steps, samples).
+
+    Together they are all positions of the loop nest (P K M, padding included), except where zeros are skipped.
+    """
+    every = np.full_like(synaptic.all_weights, matrix_shape(layer).pairs)
+    if compute.zero == "dense":
+        return every, np.zeros_like(every)
+    nonzero_only = compute.zero_weights == "skip"
+    active = executed(layer, synaptic, dense=compute.analog_zero == "dense", nonzero_only=nonzero_only)
+    return active, every - active if compute.zero == "gate" else np.zeros_like(every)
+
+
+def layer_schedule(layer: Layer, grid: Grid, steps: int) -> Schedule:
+    """The schedule of a layer on a grid's array."""
+    compute, flow = grid.compute, grid.dataflow
+    rows, cols = compute.rows or 0, compute.cols or 0  # a Grid without them has no dense dataflow
+    return Schedule(matrix_shape(layer), rows, cols, flow.stationary, steps, flow.time, compute.accumulators)
+
+
+def _place_states(workload: Workload, grid: Grid, steps: int) -> dict[str, Memory]:
+    """The memory of each layer's sums, currents and potentials: the first with room for all that it must hold."""
+    joined = {layer.joins for layer in workload.layers} - {None}
+    held = {x.name: _population_bits(x, workload, grid, steps, x.name in joined) for x in workload.layers}
+    sums = {layer.name: _partial_bits(layer, workload, grid, steps) for layer in workload.layers}
+    together = sum(held.values()) + max(sums.values())
+    levels, placed = grid.levels("potential"), {}
+    for layer in workload.layers:
+        alone = held[layer.joins or layer.name] + sums[layer.name]
+        need = alone if grid.dataflow.time == "inner" else together
+        placed[layer.name] = next(memory for memory in levels if need <= memory.bits)
+    return placed
+
+
+def _population_bits(layer: Layer, workload: Workload, grid: Grid, steps: int, joined: bool) -> int:
+    """Bits of potentials and currents that a population keeps outside the array."""
+    if layer.neuron is None:
+        return 0
+    once = convolved_once(layer, workload, grid.dataflow.first_layer)
+    outer, live = grid.dataflow.time == "outer", layer.gate == "live"
+    copies = once + (live or joined) * (1 if outer else steps)
+    if outer or (layer_schedule(layer, grid, steps).stores_potentials and not live and not once):
+        copies += NEURON_MODELS[layer.neuron].state_words
+    return layer.neurons * copies * workload.state_bits
+
+
+def _partial_bits(layer: Layer, workload: Workload, grid: Grid, steps: int) -> int:
+    """Bits of sums that wait for the next fold; with time outer the potential takes them, unless it is pooled."""
+    schedule = layer_schedule(layer, grid, steps)
+    if not schedule.partial_folds:
+        return 0
+    if grid.dataflow.time == "inner":
+        waiting = 1 if convolved_once(layer, workload, grid.dataflow.first_layer) else steps
+    else:
+        waiting = 1 if layer.pool is not None else 0
+    return schedule.shape.outputs * waiting * workload.state_bits
+
+
+@dataclass(frozen=True)
+class _LayerOnArray:
+    """One layer on a dense array; ``states`` holds its sums and potentials, ``source`` is the signal it reads."""
+
+    layer: Layer
+    operations: LayerOperations
+    workload: Workload
+    grid: Grid
+    placement: Placement
+    states: Memory
+    source: SpikeTraffic
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        steps, samples = self.operations.synaptic.all_weights.shape
+        return steps, samples
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return layer_schedule(self.layer, self.grid, 1 if self._once else self.shape[0])
+
+    @property
+    def _matrix(self) -> MatrixShape:
+        return self.schedule.shape
+
+    @property
+    def _once(self) -> bool:
+        return convolved_once(self.layer, self.workload, self.grid.dataflow.first_layer)
+
+    @property
+    def _skips(self) -> bool:
+        return self.grid.compute.zero == "skip"
+
+    @property
+    def active(self) -> Counts:
+        """Pairs the array works on."""
+        active, _ = pair_counts(self.layer, self.operations.synaptic, self.grid.compute)
+        return first_step_only(active) if self._once else active
+
+    @property
+    def runs(self) -> Counts:
+        """(input, tap) runs that an array which skips has to serve, zero weights included."""
+        dense = self.grid.compute.analog_zero == "dense"
+        pairs = executed(self.layer, self.operations.synaptic, dense=dense, nonzero_only=False)
+        return (first_step_only(pairs) if self._once else pairs) // self.layer.run_length
+
+    def _at_work(self, per_step: int, interval: int = 1) -> Counts:
+        """A constant in every ``interval``-th step in which the array runs this layer."""
+        result = np.zeros(self.shape, np.int64)
+        result[: self.schedule.steps : interval] = per_step
+        return result
+
+    def actions(self) -> Actions:
+        result, add = collector(self.shape)
+        synapse_actions(add, self.layer, self.workload, self.active)
+        add(self.placement.weight.name, "read", self._weight_words())
+        vector_reads(add, self.layer, self.placement.weight, self.shape)
+        weight_loads(add, self.layer, self.placement, self._loads())
+        self._sums(add)
+        self._potentials(add)
+        neuron_actions(add, self.operations, self.workload, set())
+        return result
+
+    @property
+    def input_words(self) -> Counts:
+        """Words read from the source's buffer."""
+        layer, memory = self.layer, self.source.buffer
+        analog = layer.input_kind == "analog"
+        bits = self.workload.state_bits if analog else 1
+        matrix, passes = self._matrix, self.schedule.input_passes
+        streamed = self._at_work(words(matrix.groups * matrix.positions * matrix.taps * passes, bits, memory))
+        if not self._skips:
+            return streamed
+        scan = self._at_work(words(layer.inputs, bits, memory)) if analog else self.source.words
+        return np.minimum(passes * scan, streamed)
+
+    def _weight_words(self) -> Counts:
+        """Words read from the weight memory."""
+        schedule, memory, bits = self.schedule, self.placement.weight, int(self.layer.weight_bits or 0)
+        channels, interval = self._matrix.channels, schedule.load_interval
+        together = channels if schedule.stationary == "input" else schedule.cols
+        run = _chunks(channels, together, bits, memory)
+        dense = self._at_work(self._matrix.groups * self._matrix.taps * run * schedule.weight_passes, interval)
+        if not self._skips or schedule.stationary == "weight":
+            return dense
+        needed = np.zeros(self.shape, np.int64)
+        needed[::interval] = run * np.add.reduceat(self.runs, np.arange(0, self.shape[0], interval), axis=0)
+        return np.minimum(needed, dense)
+
+    def _loads(self) -> Counts:
+        """How often the layer's weights come from outside: once, if the memory keeps what the folds in turn share."""
+        schedule, matrix = self.schedule, self._matrix
+        rows = matrix.taps if schedule.stationary == "output" else min(schedule.rows, matrix.taps)
+        cols = matrix.channels if schedule.stationary == "input" else min(schedule.cols, matrix.channels)
+        if rows * cols * int(self.layer.weight_bits or 0) > self.placement.weight.bits:
+            return self._at_work(schedule.weight_passes, schedule.load_interval)
+        return self._at_work(1, schedule.steps if schedule.time == "inner" else 1)
+
+    def _pass_words(self, positions: int) -> int:
+        """One pass over the sums of so many positions, all channels."""
+        matrix, cols, bits = self._matrix, self.schedule.cols, self.workload.state_bits
+        if self.grid.dataflow.state_run == "element":
+            return positions * matrix.channels * matrix.groups
+        if self.schedule.stationary == "input":  # the columns are positions
+            return matrix.groups * matrix.channels * _chunks(positions, cols, bits, self.states)
+        return matrix.groups * positions * _chunks(matrix.channels, cols, bits, self.states)
+
+    def _sums(self, add: Add) -> None:
+        """Partial sums between folds along the taps."""
+        matrix, name = self._matrix, self.states.name
+        partial = self._at_work(self._pass_words(matrix.positions) * self.schedule.partial_folds)
+        if self._skips:
+            apart = self.schedule.stationary == "input" or self.grid.dataflow.state_run == "element"
+            bits, cols = self.workload.state_bits, self.schedule.cols
+            touched = matrix.channels if apart else _chunks(matrix.channels, cols, bits, self.states)
+            partial = np.minimum(partial, self.runs * touched)
+        add(name, "read", partial)
+        add(name, "write", partial)
+
+    def _potentials(self, add: Add) -> None:
+        """Currents and potentials that leave the array."""
+        layer, name = self.layer, self.states.name
+        sweep = self._pass_words(math.prod(layer.neuron_shape[1:]))
+        live = layer.gate == "live"
+        if live or self._once:  # the current is written whole, before any update reads it
+            add(name, "write", self._at_work(sweep))
+            add(name, "read", (2 if live else 1) * sweep)  # live: for the mean, then for the update
+        if layer.joins:  # added to the current of the population it joins
+            add(name, "read", sweep)
+            add(name, "write", sweep)
+        if layer.neuron is None:
+            return
+        in_turn = live or self._once  # with the currents of all steps at hand, a neuron runs its steps in one go
+        if self.grid.dataflow.time == "outer" or (self.schedule.stores_potentials and not in_turn):
+            state = sweep * NEURON_MODELS[layer.neuron].state_words
+            add(name, "read", state)
+            add(name, "write", state)
+
+    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
+        """Time per step and sample: the busiest of array, neuron lanes, memory ports and DRAM.
+
+        The phases of a live gate do not overlap: two more sweeps over its neurons. Where zeros are skipped the array
+        is busy with its pairs, perfectly balanced.
+        """
+        schedule, sweeps = self.schedule, 0
+        if self._skips:
+            busy = [-(-self.active // self.grid.compute.width)]
+        else:
+            cycles = np.zeros(self.shape, np.int64)
+            for step in range(schedule.steps):
+                cycles[step] = schedule.step_cycles(step)
+            busy = [cycles]
+        if self.layer.neuron is not None:
+            sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
+            busy.append(np.full(self.shape, sweeps))
+        return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)
+
+
+def _chunks(elements: int, together: int, bits: int, memory: Memory) -> int:
+    """Accesses to read contiguous elements in runs of at most ``together``, each from the start of a word."""
+    whole, rest = divmod(elements, together)
+    return whole * words(together, bits, memory) + words(rest, bits, memory)

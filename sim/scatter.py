@@ -1,0 +1,139 @@
+"""Event scatter on a grid: every input event fetches its weight rows and adds them to the potentials they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .architecture import Grid, Memory
+from .mapping import Placement, convolved_once, keeps_current, place
+from .operations import Counts, LayerOperations, OperationCounts
+from .traffic import (
+    OMITTED,
+    Actions,
+    Add,
+    Key,
+    SpikeTraffic,
+    busy_seconds,
+    check_layer,
+    collector,
+    executed,
+    first_step_only,
+    neuron_actions,
+    synapse_actions,
+    vector_reads,
+    weight_loads,
+    words,
+)
+from .workload import INPUT, Layer, Workload
+
+
+def scatter_actions(
+    operations: OperationCounts, grid: Grid
+) -> tuple[dict[Key, Counts], dict[str, NDArray[np.float64]], dict[str, str]]:
+    """Action counts, seconds per layer and what is left out, for a grid whose dataflow is ``scatter``."""
+    workload = operations.workload
+    placement = place(workload, grid)
+    counts: dict[Key, Counts] = {}
+    seconds: dict[str, NDArray[np.float64]] = {}
+    buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
+    buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
+    for layer in workload.layers:
+        check_layer(layer, workload, grid, "an event-scatter grid")
+        work = _LayerOnScatter(layer, operations.layers[layer.name], workload, grid, placement)
+        for (component, action), value in work.actions().items():
+            counts[layer.name, component, action] = value
+        source = buffers[layer.source]
+        source.charge(counts, layer.name, "read", placement.passes[layer.name] * source.words)
+        if layer.name in buffers:
+            buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
+        actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
+        seconds[layer.name] = work.seconds(actions)
+    pooling = {"pooling adds": "event scatter pools by address arithmetic into the pooled potential"}
+    return counts, seconds, OMITTED | pooling
+
+
+@dataclass(frozen=True)
+class _LayerOnScatter:
+    """One layer on an event-scatter grid: docs/definitions.md, 9, 13 and 14."""
+
+    layer: Layer
+    operations: LayerOperations
+    workload: Workload
+    grid: Grid
+    placement: Placement
+    shape: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", self.operations.synaptic.all_weights.shape)
+
+    @property
+    def rows(self) -> Counts:
+        """(event, tap) runs: each fetches one run of weights and touches one run of potentials."""
+        return self._pairs(nonzero_only=False) // self.layer.run_length
+
+    def _pairs(self, *, nonzero_only: bool) -> Counts:
+        dense = self.grid.compute.analog_zero == "dense"
+        pairs = executed(self.layer, self.operations.synaptic, dense=dense, nonzero_only=nonzero_only)
+        return first_step_only(pairs) if self._once else pairs
+
+    @property
+    def _once(self) -> bool:
+        return convolved_once(self.layer, self.workload, self.grid.dataflow.first_layer)
+
+    def actions(self) -> Actions:
+        result, add = collector(self.shape)
+        pairs = self._pairs(nonzero_only=self.grid.compute.zero_weights == "skip")
+        synapse_actions(add, self.layer, self.workload, pairs)
+        self._weights(add)
+        self._potentials(add)
+        # pooling is address arithmetic; events are added to the potential itself unless a current is kept apart
+        apart = keeps_current(self.layer, self.workload, self.grid)
+        leave_out = {("pool", "add")} | (set() if apart else {("neuron", "add")})
+        neuron_actions(add, self.operations, self.workload, leave_out)
+        return result
+
+    def _weights(self, add: Add) -> None:
+        memory, layer = self.placement.weight, self.layer
+        add(memory.name, "read", self.rows * words(layer.run_length, int(layer.weight_bits or 0), memory))
+        vector_reads(add, layer, memory, self.shape)
+        loads = np.ones(self.shape, np.int64)
+        weight_loads(
+            add, layer, self.placement, first_step_only(loads) if self.grid.dataflow.time == "inner" else loads
+        )
+
+    def _potentials(self, add: Add) -> None:
+        memory, bits = self.placement.potential[self.layer.name], self.workload.state_bits
+        run = words(self.layer.run_length, bits, memory)
+        touched = self.rows * run if self.grid.dataflow.state_run == "cout" else self._pairs(nonzero_only=False)
+        add(memory.name, "read", touched)
+        add(memory.name, "write", touched)
+        if self.layer.neuron is None:
+            return
+        sweep = self._sweep_words(memory, bits)
+        add(memory.name, "read", sweep)
+        add(memory.name, "write", sweep)
+        if self.layer.gate == "live":  # the current array: one pass for the mean, one for the update, then cleared
+            add(memory.name, "read", 2 * sweep)
+            add(memory.name, "write", sweep)
+        elif self._once:  # the held current is read again at every step; its scatter wrote it
+            add(memory.name, "read", sweep)
+
+    def _sweep_words(self, memory: Memory, bits: int) -> Counts:
+        """One pass over all potentials: leak and threshold at every step; a readout is read once, at the end."""
+        result = np.full(self.shape, words(self.layer.neurons, bits, memory), np.int64)
+        if self.layer.neuron == "readout":
+            result[:-1] = 0
+        return result
+
+    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
+        """Time per step and sample: the busiest of lanes and memory ports; the phases of a live gate do not overlap."""
+        busy = [self.rows * -(-self.layer.run_length // self.grid.compute.width)]
+        sweeps = 0
+        if self.layer.neuron not in (None, "readout"):
+            sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
+            busy.append(np.full(self.shape, sweeps))
+        return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)
