@@ -68,6 +68,10 @@ def show_estimate(result: EnergyEstimate) -> None:
         print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
     if result.latency_s is not None:
         print(f"{result.latency_s * 1e6:,.4g} us per inference")
+    if result.power_w is not None and result.energy_delay_js is not None:
+        delay = f"energy-delay product {result.energy_delay_js * 1e15:,.4g} nJ us"
+        busy = "" if result.utilisation is None else f", {result.utilisation:.1%} of the lane-cycles busy"
+        print(f"{result.power_w * 1e3:,.4g} mW while it runs, no static power; {delay}{busy}")
     table = new_table("component", "action", "count", "pJ each", "nJ", "share")
     keys = ["component", "action", "price_pj"]
     sums: Any = result.table.groupby(keys, sort=False)[["count", "energy_pj"]].sum().reset_index()

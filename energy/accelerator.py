@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from ..sim.architecture import Architecture, Event, Grid, Memory, Operations
@@ -87,12 +88,16 @@ class Accelerator:
 
     def group(self, component: str) -> Group:
         """Which shared price group a component's actions belong to: logic, sram, dram or network."""
-        memory = self.memory(component)
-        if component == "network":
-            return "network"
-        if memory is None:
-            return "logic"
-        return "dram" if memory.kib is None else "sram"
+        return price_group(component, self.memory(component))
+
+
+def price_group(component: str, memory: Memory | None) -> Group:
+    """The price group of a component, given the memory that it is, if it is one."""
+    if component == "network":
+        return "network"
+    if memory is None:
+        return "logic"
+    return "dram" if memory.kib is None else "sram"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +167,7 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
     own = parse_prices(entries, f"{where}: prices", defaults)
     prices = dict(technology.operations)
     if isinstance(architecture, Grid):
-        prices |= _memory_prices(architecture, technology, own)
+        prices |= memory_prices(architecture.memories, technology, own)
     _refuse_unused(own, prices, architecture, where, complete=file.complete)
     return Accelerator(
         name=file.name,
@@ -194,9 +199,12 @@ def _technology(
     return technology, {**silicon, **defaults}
 
 
-def _memory_prices(grid: Grid, technology: Technology, own: Mapping[str, Price]) -> dict[str, Price]:
+def memory_prices(
+    memories: Sequence[Memory], technology: Technology, own: Mapping[str, Price] = MappingProxyType({})
+) -> dict[str, Price]:
+    """Prices of ``name.read`` and ``name.write`` from a technology, but for those in ``own``."""
     prices = {}
-    for memory in grid.memories:
+    for memory in memories:
         for action in MEMORY_ACTIONS:
             key = f"{memory.name}.{action}"
             if key in own:

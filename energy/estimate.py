@@ -16,6 +16,7 @@ from ..sim.execution import ActionCounts, execute, execute_trace
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
+from .pricing import price_actions
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,16 @@ class EnergyEstimate:
         return None if times is None else float(times.mean())
 
     @property
+    def power_w(self) -> float | None:
+        """Mean energy over mean time, in W: the power of what `energy_pj` counts; None on machines without a clock."""
+        return self.energy_pj * 1e-12 / self.latency_s if self.latency_s else None
+
+    @property
+    def utilisation(self) -> float | None:
+        """Busy over offered lane-cycles of the network, 0..1 (see `ActionCounts`); None on machines without lanes."""
+        return self.actions.mean_utilisation()
+
+    @property
     def energy_delay_js(self) -> float | None:
         """Energy-delay product per inference in joule seconds: the mean over samples of energy x time."""
         times = self.actions.latency_s
@@ -124,11 +135,26 @@ class EnergyEstimate:
             "static_pj": self.static_pj,
             "total_pj": self.total_pj,
             "latency_s": self.latency_s,
+            "power_w": self.power_w,
             "energy_delay_js": self.energy_delay_js,
+            "utilisation": self.utilisation,
+            "layers": self._layer_figures(),
             "table": self.table.to_dict(orient="records"),
             "omitted": dict(self.actions.omitted),
             "provenance": dict(self.provenance),
         }
+
+    def _layer_figures(self) -> dict[str, dict[str, Any]]:
+        """Mean time per step, and utilisation per step, of every layer that has them: lists over steps."""
+        actions = self.actions
+        figures: dict[str, dict[str, Any]] = {
+            name: {"seconds": times.mean(axis=1).tolist()} for name, times in actions.seconds.items()
+        }
+        for name, shares in actions.utilisation.items():
+            times = actions.seconds[name].sum(axis=1)
+            busy = (shares * actions.seconds[name]).sum(axis=1)
+            figures[name]["utilisation"] = np.divide(busy, times, out=np.zeros(len(times)), where=times > 0).tolist()
+        return figures
 
 
 def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> EnergyEstimate:
@@ -158,37 +184,19 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     """
     accelerator.require_complete()
     if isinstance(trace, OperationCounts):
-        return price_actions(trace, execute(trace, accelerator.architecture), accelerator)
+        return _priced(trace, execute(trace, accelerator.architecture), accelerator)
     operations = count(trace)
     actions = execute_trace(trace, operations, accelerator.architecture)
-    return price_actions(operations, actions, accelerator)
+    return _priced(operations, actions, accelerator)
 
 
-def price_actions(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
-    """Apply an accelerator's price table to action counts that were made before."""
-    accelerator.require_complete()
-    rows = []
+def _priced(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
+    table = price_actions(actions, accelerator)
     sample_pj = np.zeros(actions.samples)
-    for (layer, component, action), counts in actions.counts.items():
-        price = accelerator.price(component, action)
-        per_sample = counts.sum(axis=0, dtype=np.int64)
-        sample_pj += per_sample * price.value
-        mean = int(per_sample.sum()) / actions.samples
-        rows.append(
-            {
-                "layer": layer,
-                "component": component,
-                "action": action,
-                "group": accelerator.group(component),
-                "count": mean,
-                "price_pj": price.value,
-                "energy_pj": mean * price.value,
-                "low_pj": mean * price.low,
-                "high_pj": mean * price.high,
-            }
-        )
+    for counts, price_pj in zip(actions.counts.values(), table["price_pj"], strict=True):
+        sample_pj += counts.sum(axis=0, dtype=np.int64) * price_pj
     static = _static_pj(operations, actions, accelerator)
-    return EnergyEstimate(accelerator, operations, actions, pd.DataFrame(rows), sample_pj, static)
+    return EnergyEstimate(accelerator, operations, actions, table, sample_pj, static)
 
 
 def _static_pj(

@@ -45,6 +45,7 @@ from .traffic import (
     collector,
     executed,
     first_step_only,
+    gain_loads,
     neuron_actions,
     synapse_actions,
     vector_reads,
@@ -68,7 +69,7 @@ def dense_actions(
     workload = operations.workload
     for layer in workload.layers:
         check_layer(layer, workload, grid, "a dense array")
-    placement, states = place(workload, grid), _place_states(workload, grid, operations.steps)
+    placement, states = place(workload, grid, operations.steps), _place_states(workload, grid, operations.steps)
     counts: dict[Key, Counts] = {}
     seconds: dict[str, NDArray[np.float64]] = {}
     buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
@@ -205,6 +206,7 @@ class _LayerOnArray:
         add(self.placement.weight.name, "read", self._weight_words())
         vector_reads(add, self.layer, self.placement.weight, self.shape)
         weight_loads(add, self.layer, self.placement, self._loads())
+        gain_loads(add, self.layer, self.placement, self.grid, self.shape)
         self._sums(add)
         self._potentials(add)
         neuron_actions(add, self.operations, self.workload, set())
@@ -289,16 +291,16 @@ class _LayerOnArray:
         """Time per step and sample: the busiest of array, neuron lanes, memory ports and DRAM.
 
         The phases of a live gate do not overlap: two more sweeps over its neurons. Where zeros are skipped the array
-        is busy with its pairs, perfectly balanced.
+        is busy with its pairs, perfectly balanced; no array finishes sooner (SCALE-Sim numbers its cycles from 0, so at
+        1 x 1 its form would have one too few).
         """
         schedule, sweeps = self.schedule, 0
-        if self._skips:
-            busy = [-(-self.active // self.grid.compute.width)]
-        else:
+        busy = [-(-self.active // self.grid.compute.width)]
+        if not self._skips:
             cycles = np.zeros(self.shape, np.int64)
             for step in range(schedule.steps):
                 cycles[step] = schedule.step_cycles(step)
-            busy = [cycles]
+            busy.append(cycles)
         if self.layer.neuron is not None:
             sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
             busy.append(np.full(self.shape, sweeps))

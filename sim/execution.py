@@ -1,31 +1,33 @@
 """What a machine does with a trace's operations: action counts per component, and time.
 
-The result is a table of actions without any energy in it; `energy.estimate` multiplies it with a price table.
+The result is a table of actions without any energy in it; `energy.estimate` multiplies it with a price table, and
+`action_table` keeps it in a file for price tables to come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .architecture import Architecture, Event, Grid, Operations
+from .architecture import Architecture, Event, Grid, Memory, Operations
 from .dense import dense_actions
 from .errors import InvalidInput
 from .manycore import run_trace
 from .mapping import convolved_once
 from .operations import Counts, OperationCounts
 from .scatter import scatter_actions
-from .traffic import Key, executed, first_step_only
+from .traffic import Key, executed, first_step_only, state_type
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .trace import SpikeTrace
 
+TIME = ("time", "elapsed")  # component and action of the rows that hold a layer's seconds
 OUTSIDE_THE_CONVENTION = ("neuron updates", "memory", "routing", "gate", "bias", "pooling and residual sums")
 
 
@@ -41,6 +43,13 @@ class ActionCounts:
         Empty for machines without a clock.
     omitted : mapping of part to reason
         What the machine's model leaves out on purpose.
+    memories : tuple of Memory
+        The machine's memories: the components whose price follows from their size.
+    utilisation : mapping of layer to float64 array (steps, samples), or empty
+        Busy over offered lane-cycles, 0..1: operations that the lanes or array elements execute in a step, over their
+        number times the cycles that the layer takes in that step. Lanes that are gated, out of work or waiting for a
+        memory, a fill, a drain or the neurons are offered and not busy. 0 in a step that takes no time. Empty for
+        machines without lanes.
     """
 
     steps: int
@@ -48,6 +57,8 @@ class ActionCounts:
     counts: Mapping[Key, Counts]
     seconds: Mapping[str, NDArray[np.float64]]
     omitted: Mapping[str, str]
+    memories: tuple[Memory, ...] = ()
+    utilisation: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def latency_s(self) -> NDArray[np.float64] | None:
@@ -56,20 +67,46 @@ class ActionCounts:
             return None
         return np.sum([times.sum(axis=0) for times in self.seconds.values()], axis=0)
 
+    def mean_utilisation(self, layer: str | None = None) -> float | None:
+        """Busy over offered lane-cycles of one layer or (None) the whole network, over all steps and samples.
+
+        None for machines without lanes; 0 where no time passes.
+        """
+        if not self.utilisation:
+            return None
+        names = list(self.utilisation) if layer is None else [layer]
+        offered = sum(float(self.seconds[name].sum()) for name in names)
+        busy = sum(float((self.utilisation[name] * self.seconds[name]).sum()) for name in names)
+        return busy / offered if offered else 0.0
+
+    @property
+    def per_step(self) -> dict[Key, Counts]:
+        """Counts summed over samples, int64 (steps,)."""
+        return {key: counts.sum(axis=1, dtype=np.int64) for key, counts in self.counts.items()}
+
     def to_frame(self) -> pd.DataFrame:
-        """Tidy table ``step, layer, component, action, count``: sums over samples, int64."""
+        """Tidy table ``step, layer, component, action, count, seconds``, all summed over samples.
+
+        One row per step and action, with an int64 count and no ``seconds`` (NaN): an action has no time of its own. The
+        time belongs to a layer and step, and is in one row more for each: component ``time``, action ``elapsed``, count
+        the number of samples. So every figure stands in the table once, and columns may be summed over any selection.
+        """
         import pandas as pd
 
-        frames = []
-        for (layer, component, action), counts in self.counts.items():
-            row = {
-                "layer": layer,
-                "component": component,
-                "action": action,
-                "count": counts.sum(axis=1, dtype=np.int64),
+        parts = [(key, counts, np.full(self.steps, np.nan)) for key, counts in self.per_step.items()]
+        samples = np.full(self.steps, self.samples, np.int64)
+        parts += [((layer, *TIME), samples, times.sum(axis=1)) for layer, times in self.seconds.items()]
+        columns = dict(
+            zip(("layer", "component", "action"), zip(*(key for key, _, _ in parts), strict=True), strict=True)
+        )
+        return pd.DataFrame(
+            {
+                "step": np.tile(np.arange(self.steps), len(parts)),
+                **{name: np.repeat(np.array(values, object), self.steps) for name, values in columns.items()},
+                "count": np.concatenate([counts for _, counts, _ in parts]),
+                "seconds": np.concatenate([seconds for _, _, seconds in parts]),
             }
-            frames.append(pd.DataFrame({"step": np.arange(self.steps), **row}))
-        return pd.concat(frames, ignore_index=True)
+        )
 
 
 def execute(operations: OperationCounts, architecture: Architecture) -> ActionCounts:
@@ -94,7 +131,10 @@ def execute(operations: OperationCounts, architecture: Architecture) -> ActionCo
         return _synaptic_only(operations, architecture)
     if isinstance(architecture, Grid):
         run = scatter_actions if architecture.dataflow.stationary == "scatter" else dense_actions
-        return ActionCounts(operations.steps, operations.samples, *run(operations, architecture))
+        actions = ActionCounts(
+            operations.steps, operations.samples, *run(operations, architecture), architecture.memories
+        )
+        return replace(actions, utilisation=_utilisation(operations, actions, architecture))
     raise InvalidInput("a machine of kind event routes single spikes, so counts are not enough: give it the trace")
 
 
@@ -108,6 +148,17 @@ def execute_trace(trace: SpikeTrace, operations: OperationCounts, architecture: 
         return execute(operations, architecture)
     many = run_trace(trace, architecture)
     return ActionCounts(many.steps, many.samples, many.counts, many.seconds, many.omitted)
+
+
+def _utilisation(operations: OperationCounts, actions: ActionCounts, grid: Grid) -> dict[str, NDArray[np.float64]]:
+    """Busy over offered lane-cycles; a multiply-accumulate keeps a lane busy once."""
+    shares = {}
+    for layer, seconds in actions.seconds.items():
+        busy = actions.counts.get((layer, "synapse", f"add.{state_type(operations.workload)}"), 0)
+        offered = grid.compute.width * grid.clock_hz * seconds
+        share = np.divide(busy, offered, out=np.zeros(seconds.shape), where=offered > 0)
+        shares[layer] = np.minimum(share, 1.0)  # cycles / clock x clock may round below a full array
+    return shares
 
 
 def _synaptic_only(operations: OperationCounts, architecture: Operations) -> ActionCounts:

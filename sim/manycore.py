@@ -237,6 +237,11 @@ def run_trace(
 def _check_runs(workload: Workload, machine: Event) -> None:
     populations(workload)  # refuses layers that pass values on
     for layer in workload.layers:
+        if layer.gate == "per_step":
+            raise InvalidInput(
+                f"layer {layer.name!r} has a gain that varies with the step, so its leak and threshold change at every "
+                f"step, which many-core chips cannot do; use a constant gain, or a machine of kind grid"
+            )
         if layer.gate is not None:
             raise InvalidInput(
                 f"layer {layer.name!r} has a {layer.gate} gate, which many-core chips cannot run; use the frozen gate, "

@@ -34,10 +34,11 @@ class Placement:
     potential: dict[str, Memory]
 
 
-def place(workload: Workload, grid: Grid) -> Placement:
+def place(workload: Workload, grid: Grid, steps: int) -> Placement:
     """Place a workload's weights and potentials in a grid's memories.
 
-    Weights: resident in the first level if the whole network fits there, channel vectors included. If not, every
+    Weights: resident in the first level if the whole network fits there, channel vectors and the tables of per-step
+    gains (which grow with ``steps``) included. If not, every
     layer is loaded from the next level once per inference (once per step with time outer), in as many passes over
     its input as the first level needs to hold it.
 
@@ -46,7 +47,7 @@ def place(workload: Workload, grid: Grid) -> Placement:
     """
     levels = grid.levels("weight")
     weight = levels[0]
-    bits = {layer.name: parameter_bits(layer) for layer in workload.layers}
+    bits = {layer.name: parameter_bits(layer, steps) for layer in workload.layers}
     fits = sum(bits.values()) <= weight.bits
     return Placement(
         weight=weight,
@@ -68,9 +69,22 @@ def _place_potentials(workload: Workload, grid: Grid) -> dict[str, Memory]:
     return placed
 
 
-def parameter_bits(layer: Layer) -> int:
-    """Bits of a layer's stored parameters: its weights, and 32 per channel vector and output channel."""
-    return layer.weights * int(layer.weight_bits or 0) + 32 * layer.channel_vectors * layer.out_shape[0]
+def parameter_bits(layer: Layer, steps: int) -> int:
+    """Bits of a layer's stored parameters: its weights, and 32 per word of its channel vectors and gain tables."""
+    vectors = layer.channel_vectors * layer.out_shape[0] + steps * gain_words(layer)
+    return layer.weights * int(layer.weight_bits or 0) + 32 * vectors
+
+
+def gain_words(layer: Layer) -> int:
+    """Words of 32 bits that a gain which varies with the step needs for one step; 0 for other layers.
+
+    A rescaled leak ``lambda g[t-1] / g[t]`` and a threshold ``V_th / g[t]`` per channel, or one of each where the gain
+    is the same for all channels (docs/definitions.md, 10). They stand beside the channel vectors, of which a constant
+    threshold is then not needed: an upper bound by one word per channel.
+    """
+    if layer.gate != "per_step":
+        return 0
+    return 2 * (layer.neuron_shape[0] if layer.gate_axes == "channel" else 1)
 
 
 def potential_bits(layer: Layer, workload: Workload, grid: Grid) -> int:

@@ -228,7 +228,19 @@ def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> d
     -------
     mapping of (part, operation) to int64 array (steps, samples)
         See `LayerOperations`.
+
+    Raises
+    ------
+    InvalidInput
+        For a gate on a layer that joins another, and a gain per step on a readout: they have no rule.
+
+    Notes
+    -----
+    A gain that varies with the step folds into the leak, ``lambda g[t-1] / g[t]``, and the threshold, ``V_th / g[t]``
+    (docs/definitions.md, 10). The rescaled leak is the multiply that a leaky neuron does anyway; an integrate-and-fire
+    neuron gains one, in a row of its own. The words of both tables are in `mapping`.
     """
+    _check_gate(layer)
     rows: dict[tuple[str, str], Counts] = {}
 
     def every_step(part: str, operation: str, per_step: int) -> None:
@@ -258,9 +270,27 @@ def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> d
         # shifted, and the gain is multiplied into the scale (binary weights only; others hold it) and the bias.
         every_step("scale", "multiply", (3 if layer.scale == "explicit" else 2) * channels)
         every_step("scale", "add", channels)
-    elif layer.scale == "explicit" and model.spikes:
+        return rows
+    if layer.gate == "per_step" and not model.multiplies:
+        every_step("gate", "multiply", neurons)
+    if layer.scale == "explicit" and model.spikes:
         every_step("scale", "multiply", neurons)
     return rows
+
+
+def _check_gate(layer: Layer) -> None:
+    """Refuse a gate whose operations have no rule."""
+    if layer.gate is None:
+        return
+    if layer.neuron is None:
+        raise InvalidInput(
+            f"layer {layer.name!r} has a {layer.gate} gate but no neurons; put the gate on the layer that it joins"
+        )
+    if layer.gate == "per_step" and not NEURON_MODELS[layer.neuron].spikes:
+        raise InvalidInput(
+            f"layer {layer.name!r} is a readout with a per_step gate, which has no leak or threshold to fold into; "
+            f"fold a constant gain into its weights, or gate spiking layers only"
+        )
 
 
 def _readout_rows(layer: Layer, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:

@@ -22,6 +22,7 @@ from .traffic import (
     collector,
     executed,
     first_step_only,
+    gain_loads,
     neuron_actions,
     synapse_actions,
     vector_reads,
@@ -36,7 +37,7 @@ def scatter_actions(
 ) -> tuple[dict[Key, Counts], dict[str, NDArray[np.float64]], dict[str, str]]:
     """Action counts, seconds per layer and what is left out, for a grid whose dataflow is ``scatter``."""
     workload = operations.workload
-    placement = place(workload, grid)
+    placement = place(workload, grid, operations.steps)
     counts: dict[Key, Counts] = {}
     seconds: dict[str, NDArray[np.float64]] = {}
     buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
@@ -104,6 +105,7 @@ class _LayerOnScatter:
         weight_loads(
             add, layer, self.placement, first_step_only(loads) if self.grid.dataflow.time == "inner" else loads
         )
+        gain_loads(add, layer, self.placement, self.grid, self.shape)
 
     def _potentials(self, add: Add) -> None:
         memory, bits = self.placement.potential[self.layer.name], self.workload.state_bits

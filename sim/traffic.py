@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
 from .errors import InvalidInput
-from .mapping import Placement
+from .mapping import Placement, gain_words
 from .operations import Counts, LayerOperations, OperationCounts
 from .synops import SynapticCounts
 from .workload import INPUT, Layer, Workload
@@ -106,10 +106,11 @@ def neuron_actions(add: Add, operations: LayerOperations, workload: Workload, le
 
 
 def vector_reads(add: Add, layer: Layer, memory: Memory, shape: tuple[int, int]) -> None:
-    """Channel vectors, 32 bits each, at every step; a readout reads its bias once."""
+    """Channel vectors, 32 bits each, and a per-step gain's part of its table at every step; a readout's bias once."""
     if layer.neuron is not None:
         reads = np.full(shape, words(layer.channel_vectors * layer.out_shape[0], 32, memory), np.int64)
         add(memory.name, "read", first_step_only(reads) if layer.neuron == "readout" else reads)
+        add(memory.name, "read", words(gain_words(layer), 32, memory))
 
 
 def weight_loads(add: Add, layer: Layer, placement: Placement, times: Counts) -> None:
@@ -120,6 +121,17 @@ def weight_loads(add: Add, layer: Layer, placement: Placement, times: Counts) ->
     vectors = layer.channel_vectors * layer.out_shape[0]
     add(backing.name, "read", times * (words(layer.weights, bits, backing) + words(vectors, 32, backing)))
     add(memory.name, "write", times * (words(layer.weights, bits, memory) + words(vectors, 32, memory)))
+
+
+def gain_loads(add: Add, layer: Layer, placement: Placement, grid: Grid, shape: tuple[int, int]) -> None:
+    """A per-step gain's table that comes from outside: whole at the first step; with time outer, each step its part."""
+    backing, memory, inner = placement.backing, placement.weight, grid.dataflow.time == "inner"
+    if backing is None:
+        return
+    loads = np.ones(shape, np.int64)
+    times, moved = first_step_only(loads) if inner else loads, gain_words(layer) * (shape[0] if inner else 1)
+    add(backing.name, "read", times * words(moved, 32, backing))
+    add(memory.name, "write", times * words(moved, 32, memory))
 
 
 def busy_seconds(

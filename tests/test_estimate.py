@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 from spikejoule.energy.accelerator import load_accelerator
-from spikejoule.energy.estimate import estimate, price_actions
+from spikejoule.energy.estimate import estimate
+from spikejoule.energy.pricing import price_actions
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import execute
 from spikejoule.sim.operations import count
@@ -57,14 +58,13 @@ def test_energy_is_additive_over_layers_and_components(trace):
 
 
 def test_energy_is_linear_in_each_price(trace):
-    operations = count(trace)
-    actions = execute(operations, CHIP.architecture)
-    before = price_actions(operations, actions, CHIP)
+    actions = execute(count(trace), CHIP.architecture)
+    before = price_actions(actions, CHIP)
     for key in {CHIP.price_key(component, action) for _, component, action in actions.counts}:
         dearer = replace(CHIP, prices={**CHIP.prices, key: CHIP.prices[key].scaled(3.0, "test")})
-        rows = before.table[[CHIP.price_key(r.component, r.action) == key for r in before.table.itertuples()]]
-        after = price_actions(operations, actions, dearer)
-        assert after.energy_pj - before.energy_pj == pytest.approx(2 * rows["energy_pj"].sum())
+        rows = before[[CHIP.price_key(r.component, r.action) == key for r in before.itertuples()]]
+        after = price_actions(actions, dearer)
+        assert after["energy_pj"].sum() - before["energy_pj"].sum() == pytest.approx(2 * rows["energy_pj"].sum())
 
 
 def test_bounds_enclose_the_value(trace):
