@@ -5,6 +5,7 @@ The ledger's network: 1x4x4 -> 2 maps by a 3x3 convolution without padding (4 po
 which meets 1. The array has 4 rows and 2 columns: 3 folds of the convolution's taps, 2 x 2 folds of the classifier.
 """
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,20 @@ def test_every_row_of_the_live_gate(counts):
         ("conv", "scale", "add.float32"): [2, 2],
     }
     assert rows(execute(counts(replace(CONV, gate="live")), GRID)) == gated
+
+
+def test_every_row_of_a_gain_per_step(counts):
+    gained = LEDGER | {("conv", "weights", "read"): [9 + 2 + 2, 2 + 2]}  # 2 leaks and 2 thresholds of 32 bits
+    assert rows(execute(counts(replace(CONV, gate="per_step")), GRID)) == gained
+    gained[("conv", "gate", "multiply.float32")] = gained.pop(("conv", "neuron", "multiply.float32"))
+    assert rows(execute(counts(replace(CONV, gate="per_step", neuron="if_soft")), GRID)) == gained
+
+
+def test_the_table_of_a_gain_per_step_takes_room(counts):
+    full, gained = with_memory("weights", 1568 / 8192), counts(replace(CONV, gate="per_step"))
+    assert ("conv", "dram", "read") not in rows(execute(counts(), full))
+    assert rows(execute(gained, full))["conv", "dram", "read"] == [11 + 4, 0]
+    assert rows(execute(gained, changed(full, time="outer")))["conv", "dram", "read"] == [11 + 2, 11 + 2]
 
 
 def test_time_outer_loads_weights_and_moves_potentials_at_every_step(counts):
@@ -268,6 +283,29 @@ def test_latency_is_that_of_the_dram_where_everything_comes_from_there(counts):
     starved = replace(GRID, memories=(*GRID.memories[:3], replace(GRID.memories[3], bandwidth_bytes_per_s=8e3)))
     seconds = execute(counts(), with_memory("states", 1e-3, starved)).seconds["conv"][:, 0]
     assert seconds.tolist() == pytest.approx([16 * 8 / 8e3] * 2)  # 8 words out and back
+
+
+@pytest.mark.parametrize("zero", ["skip", "gate", "dense"])
+@pytest.mark.parametrize("stationary", ["weight", "output", "input"])
+def test_utilisation_is_a_share_of_all_lane_cycles(tmp_path, stationary, zero):
+    net = Workload(name="one", input_shape=(1, 4, 4), layers=(replace(CONV, padding=1),))
+    spikes = np.random.default_rng(0).random((2, 1, 4, 4)) < 0.6
+    with TraceWriter(tmp_path / "t.zarr", net, 2) as writer:
+        writer.append({"input": spikes[:, None], "conv": np.zeros((2, 1, 2, 4, 4))})
+    operations = count(SpikeTrace.open(tmp_path / "t.zarr"))
+    busy = [0, 0]  # of 2 channels: every tap of every output place, on a spike or (dense) on anything
+    for step, y, x, dy, dx in np.ndindex(2, 4, 4, 3, 3):
+        inside = 0 <= y + dy - 1 < 4 and 0 <= x + dx - 1 < 4
+        busy[step] += 2 * (zero == "dense" or (inside and bool(spikes[step, 0, y + dy - 1, x + dx - 1])))
+    for rows_, cols, lanes, time in itertools.product((1, 2, 5), (1, 3), (1, 64), ("inner", "outer")):
+        machine = replace(GRID, neuron=NeuronUnit(lanes=lanes))
+        shape = {"rows": rows_, "cols": cols, "zero": zero, "stationary": stationary, "time": time}
+        actions = execute(operations, changed(machine, **shape))
+        cycles = np.rint(actions.seconds["conv"][:, 0] * GRID.clock_hz)
+        share = actions.utilisation["conv"][:, 0]
+        assert share.tolist() == pytest.approx((np.array(busy) / (rows_ * cols * cycles)).tolist())
+        assert all(busy[step] <= rows_ * cols * cycles[step] for step in range(2))
+        assert (share <= 1).all()
 
 
 def test_the_live_gate_is_a_barrier(counts):

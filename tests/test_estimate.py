@@ -142,7 +142,31 @@ def test_a_many_core_chip_needs_the_trace(trace):
         estimate(count(trace), load_accelerator("loihi1-sanafe"))
 
 
-def test_a_live_gate_is_refused_by_chips_that_cannot_run_it(tmp_path):
-    gated = replace(NET, layers=(replace(CONV, gate="live"), FC))
-    with pytest.raises(InvalidInput, match="'conv' has a live gate"):
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [("live", "'conv' has a live gate"), ("per_step", "'conv' has a gain that varies with the step")],
+)
+def test_gates_are_refused_by_chips_that_cannot_run_them(tmp_path, gate, message):
+    gated = replace(NET, layers=(replace(CONV, gate=gate), FC))
+    with pytest.raises(InvalidInput, match=message):
         estimate(record(tmp_path / "gated.zarr", net=gated), load_accelerator("loihi1-davies2018"))
+
+
+def test_power_and_energy_delay_by_hand(trace):
+    result = estimate(trace, CHIP)
+    joules, seconds = result.sample_pj * 1e-12, result.actions.latency_s
+    assert result.power_w == pytest.approx(joules.sum() / seconds.sum())
+    assert result.energy_delay_js == pytest.approx(sum(joules * seconds) / 5)
+
+
+def test_without_a_clock_there_is_no_power(trace):
+    result = estimate(trace, load_accelerator("sop-45nm"))
+    assert (result.latency_s, result.power_w, result.energy_delay_js, result.utilisation) == (None,) * 4
+
+
+def test_the_json_form_has_time_and_utilisation_of_every_layer_and_step(trace):
+    result = estimate(trace, CHIP)
+    layers = json.loads(json.dumps(result.to_dict(), allow_nan=False))["layers"]
+    assert sum(sum(layers[name]["seconds"]) for name in ("conv", "fc")) == pytest.approx(result.latency_s)
+    assert all(0 < share < 1 for share in layers["conv"]["utilisation"])
+    assert len(layers["fc"]["utilisation"]) == 4

@@ -32,15 +32,17 @@ GRID = Grid(
         Memory(name="dram", holds=("weight", "potential", "spike"), word_bits=64, bandwidth_bytes_per_s=8e6),
     ),
 )
+FIRED = ((0, 0, 0, 0), (0, 0, 0, 1), (0, 1, 1, 1), (1, 1, 0, 0))  # step, channel, y, x
 
 
 @pytest.fixture
 def counts(tmp_path):
-    def make(conv: Conv2d = CONV, readout: Linear = READOUT, **workload):
+    def make(conv: Conv2d = CONV, readout: Linear = READOUT, fired=FIRED, **workload):
         spikes_in, spikes_out = np.zeros((2, 1, 1, 4, 4), np.uint8), np.zeros((2, 1, 2, 2, 2), np.uint8)
         for step, y, x in ((0, 0, 0), (0, 1, 1), (1, 3, 3)):
             spikes_in[step, 0, 0, y, x] = 1
-        spikes_out[0, 0, 0, 0, :] = spikes_out[0, 0, 1, 1, 1] = spikes_out[1, 0, 1, 0, 0] = 1
+        for step, channel, y, x in fired:
+            spikes_out[step, 0, channel, y, x] = 1
         net = Workload(name="ledger", input_shape=(1, 4, 4), layers=(conv, readout), **workload)
         path = tmp_path / "ledger.zarr"
         with TraceWriter(path, net, 2, overwrite=True) as writer:
@@ -92,6 +94,68 @@ def test_every_row_of_the_live_gate(counts):
         ("conv", "scale", "add.float32"): [2, 2],
     }
     assert rows(execute(counts(replace(CONV, gate="live")), GRID)) == gated
+
+
+def test_every_row_of_the_frozen_gate(counts):
+    # Its gain is in batch norm's two constants per channel, so no row is new; but a network with a frozen gate fires
+    # in its own way, here once and then twice.
+    assert rows(execute(counts(fired=((0, 0, 0, 0), (1, 0, 0, 1), (1, 1, 1, 1))), GRID)) == {
+        ("input", "spikes", "write"): [1, 1],
+        ("conv", "spikes", "read"): [1, 1],
+        ("conv", "spikes", "write"): [1, 1],  # 1 and 2 addresses of 3 bits
+        ("conv", "synapse", "add.float32"): [(1 + 4) * 2, 1 * 2],
+        ("conv", "weights", "read"): [5 + 2, 1 + 2],  # 2 words: gamma and beta, the gain in both, of 2 channels
+        ("conv", "states", "read"): [5 + 4, 1 + 4],
+        ("conv", "states", "write"): [5 + 4, 1 + 4],
+        ("conv", "neuron", "multiply.float32"): [8, 8],
+        ("conv", "neuron", "compare.float32"): [8, 8],
+        ("conv", "reset", "add.float32"): [1, 2],
+        ("conv", "bias", "add.float32"): [8, 8],
+        ("fc", "spikes", "read"): [1, 1],
+        ("fc", "synapse", "add.float32"): [1 * 3, 2 * 3],
+        ("fc", "weights", "read"): [1 * 2 + 2, 2 * 2],
+        ("fc", "states", "read"): [1 * 2, 2 * 2 + 2],
+        ("fc", "states", "write"): [1 * 2, 2 * 2 + 2],
+        ("fc", "bias", "add.float32"): [3, 0],
+        ("fc", "readout", "compare.float32"): [0, 2],
+    }
+
+
+def test_every_row_of_a_gain_per_step(counts):
+    # the leak becomes lambda g[t-1] / g[t], the threshold V_th / g[t]: 2 x 2 channels x 32 bits more are read per step
+    gained = UNGATED | {("conv", "weights", "read"): [5 + 2 + 2, 1 + 2 + 2]}
+    assert rows(execute(counts(replace(CONV, gate="per_step")), GRID)) == gained
+
+
+def test_a_gain_per_step_gives_neurons_without_leak_a_multiply(counts):
+    gained = UNGATED | {
+        ("conv", "weights", "read"): [5 + 2 + 2, 1 + 2 + 2],
+        ("conv", "gate", "multiply.float32"): [8, 8],
+    }
+    del gained["conv", "neuron", "multiply.float32"]
+    assert rows(execute(counts(replace(CONV, gate="per_step", neuron="if_soft")), GRID)) == gained
+
+
+def test_a_gain_per_step_and_sample_reads_one_leak_and_one_threshold(counts):
+    conv = replace(CONV, gate="per_step", gate_axes="sample")
+    assert rows(execute(counts(conv), GRID))["conv", "weights", "read"] == [5 + 2 + 1, 1 + 2 + 1]
+
+
+def test_the_table_of_a_gain_per_step_takes_room(counts):
+    full = replace(GRID, memories=(replace(GRID.memories[0], kib=1568 / 8192), *GRID.memories[1:]))  # 49 words of 32
+    outer = replace(full, dataflow=replace(GRID.dataflow, time="outer"))
+    assert ("conv", "dram", "read") not in rows(execute(counts(), full))
+    gained = counts(replace(CONV, gate="per_step"))  # 2 steps x 2 channels x 2 words more
+    inner = rows(execute(gained, full))
+    assert inner["conv", "dram", "read"] == [11 + 4, 0]
+    assert inner["conv", "weights", "write"] == [11 + 4, 0]
+    assert rows(execute(gained, outer))["conv", "dram", "read"] == [11 + 2, 11 + 2]
+
+
+def test_the_operations_kind_leaves_gains_out_and_says_so(counts):
+    actions = execute(counts(replace(CONV, gate="per_step")), Operations())
+    assert not any(component == "gate" for _, component, _ in actions.counts)
+    assert actions.omitted["gate"] == "not part of the convention"
 
 
 def test_a_live_gate_on_binary_weights_keeps_the_batch_norm_scale(counts):
@@ -159,6 +223,40 @@ def test_latency_is_that_of_the_busiest_port(counts):
     seconds = execute(counts(), GRID).seconds
     assert seconds["conv"][:, 0].tolist() == pytest.approx([9e-6, 5e-6])  # state reads; 2 cycles of neurons are hidden
     assert seconds["fc"][:, 0].tolist() == pytest.approx([8e-6, 4e-6])  # weight reads; state reads
+
+
+def test_utilisation_is_busy_over_offered_lane_cycles(counts):
+    actions = execute(counts(), GRID)  # 2 lanes; 9 and 5 cycles, 8 and 4
+    assert actions.utilisation["conv"][:, 0].tolist() == pytest.approx([10 / 18, 2 / 10])
+    assert actions.utilisation["fc"][:, 0].tolist() == pytest.approx([9 / 16, 3 / 8])
+    assert actions.mean_utilisation("conv") == pytest.approx(12 / 28)
+    assert actions.mean_utilisation() == pytest.approx(24 / 52)
+
+
+def test_machines_without_lanes_have_no_utilisation(counts):
+    assert execute(counts(), Operations()).mean_utilisation() is None
+
+
+def test_a_step_that_takes_no_time_uses_nothing(counts):
+    silent = execute(counts(fired=()), GRID)  # no spike reaches the classifier: its first step reads its bias
+    assert silent.utilisation["fc"].tolist() == [[0.0], [0.0]]
+
+
+def test_the_table_holds_counts_and_seconds_once(counts):
+    actions = execute(counts(), GRID)
+    table = actions.to_frame()
+    assert list(table.columns) == ["step", "layer", "component", "action", "count", "seconds"]
+    added = table[(table["component"] == "synapse") & (table["layer"] == "conv")]
+    assert added["count"].tolist() == [10, 2]
+    assert added["seconds"].isna().all()
+    times = table[table["component"] == "time"]
+    assert list(zip(times["layer"], times["step"], times["seconds"].round(9), strict=True)) == [
+        ("conv", 0, 9e-6),
+        ("conv", 1, 5e-6),
+        ("fc", 0, 8e-6),
+        ("fc", 1, 4e-6),
+    ]
+    assert table["seconds"].sum() == pytest.approx(actions.latency_s.sum())
 
 
 def test_the_live_gate_is_a_barrier(counts):

@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.operations import count
+from spikejoule.sim.operations import count, other_rows
 from spikejoule.sim.synops import count_layer
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Add, Conv2d, Linear, Pool, RecurrentLinear, Workload
@@ -101,6 +102,39 @@ def test_layers_without_weights_are_counted_but_are_no_synaptic_operations(tmp_p
     counts = count(write(tmp_path / "mixed.zarr", net, 2, 3))
     assert counts.layers["pool"].synaptic.all_weights.sum() > 0
     assert counts.synaptic_operations == counts.layers["a"].synaptic.all_weights.sum() / 3
+
+
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [
+        ("lif_soft", {}),
+        ("lif_hard", {}),
+        ("if_soft", {("gate", "multiply"): 108}),
+        ("if_hard", {("gate", "multiply"): 108}),
+    ],
+)
+def test_a_gain_per_step_is_the_multiply_of_the_leak(model, rows):
+    gained, plain = (
+        other_rows(replace(CONV, neuron=model, gate=gate), np.zeros((2, 1), np.int64), (2, 1))
+        for gate in ("per_step", None)
+    )
+    new = {key: values for key, values in gained.items() if key not in plain}
+    assert {key: values[:, 0].tolist() for key, values in new.items()} == {key: [n, n] for key, n in rows.items()}
+    assert sum(int(values[0, 0]) for (_, operation), values in gained.items() if operation == "multiply") == 108
+    assert plain.keys() <= gained.keys()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (replace(FC, gate="per_step"), "'fc' is a readout with a per_step gate"),
+        (replace(CONV, neuron=None, joins="other", gate="per_step"), "'conv' has a per_step gate but no neurons"),
+        (replace(CONV, neuron=None, joins="other", gate="live"), "'conv' has a live gate but no neurons"),
+    ],
+)
+def test_gates_without_a_rule_are_refused(layer, message):
+    with pytest.raises(InvalidInput, match=message):
+        other_rows(layer, None, (2, 1))
 
 
 MEASURE = """
