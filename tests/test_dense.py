@@ -19,6 +19,7 @@ from spikejoule.sim.dense import pair_counts
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import execute
 from spikejoule.sim.operations import count
+from spikejoule.sim.synthetic import bernoulli_counts
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Pool, RecurrentLinear, Workload
 
@@ -383,6 +384,23 @@ def test_the_shipped_grid_prices_a_small_network_in_full(tmp_path):
     assert result.by("component").min() > 0
     assert result.latency_s > 0
     assert set(result.table["component"]) >= {"synapse", "neuron", "pool", "gate", "weight_sram", "state_sram"}
+
+
+def test_the_shipped_grid_keeps_sums_and_potentials_in_the_array(tmp_path):
+    plain = replace(CSNN, layers=tuple(replace(x, gate=None) for x in CSNN.layers if x.name != "skip"))
+    result = estimate(record(tmp_path / "t.zarr", plain, 10), CHIP)
+    assert not any(component in ("state_sram", "dram") for component in result.table["component"])
+    # c1: 64 positions on 16 rows are 4 folds, 18 taps, 6 channels x 32 bits are 3 words; no vectors
+    assert result.actions.counts["c1", "weight_sram", "read"][:, 0].tolist() == [4 * 18 * 3, *[0] * 9]
+
+
+@pytest.mark.parametrize(("side", "where"), [(17, "state_sram"), (18, "dram")])
+def test_the_shipped_grid_holds_the_currents_of_a_gate_on_the_frames_of_its_notes(side, where):
+    shape = (2, 2 * side, 2 * side)
+    conv = Conv2d(name="c", in_shape=shape, out_channels=16, kernel_size=3, padding=1, gate="live")
+    net = Workload(name="net", input_shape=shape, layers=(replace(conv, pool=AveragePool(kernel_size=(2, 2))),))
+    result = execute(bernoulli_counts(net, 0.1, steps=10), CHIP.architecture)
+    assert result.counts["c", where, "write"].sum() == 10 * side * side * 16 * 32 / 64
 
 
 def test_without_spikes_only_accesses_and_updates_are_left(tmp_path):
