@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import new_table, progress_bars, show, show_counts, show_estimate, show_scores
+from .console import (
+    new_table,
+    progress_bars,
+    show,
+    show_counts,
+    show_energies,
+    show_estimate,
+    show_omitted,
+    show_scores,
+)
 from .sim.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -142,6 +151,9 @@ def estimate(
     accelerator: AcceleratorOption = "event-driven-45nm",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     all_models: Annotated[bool, typer.Option("--all-models", help="Score under every published formula.")] = False,
+    actions: Annotated[
+        Path | None, typer.Option(help="Write the action table here (.parquet), for `spikejoule price`.")
+    ] = None,
 ) -> None:
     """Energy and time per inference of a trace on an accelerator, or under every published formula."""
     from .energy.accelerator import load_accelerator
@@ -161,6 +173,35 @@ def estimate(
         print(json.dumps(result.to_dict(), indent=2, allow_nan=False, default=str))
     else:
         show_estimate(result)
+    if actions is not None:
+        from .sim.action_table import write_actions
+
+        origin = {"trace_hash": result.operations.trace_hash, "accelerator": machine.name}
+        print(write_actions(result.actions, actions, origin), file=sys.stderr)
+
+
+@app.command(epilog="Example: spikejoule price actions.parquet --accelerator event-driven-45nm")
+def price(
+    table: Annotated[Path, typer.Argument(help="What `estimate --actions` wrote.", show_default=False)],
+    accelerator: Annotated[
+        str | None, typer.Option("--accelerator", "-a", help="Name, or path of a .yaml file.", show_default=False)
+    ] = None,
+    technology: Annotated[
+        str | None, typer.Option(help="Or a technology: name, or path of a .yaml file.", show_default=False)
+    ] = None,
+) -> None:
+    """Apply the prices of an accelerator or a technology to a stored action table."""
+    from .energy.accelerator import load_accelerator
+    from .energy.prices import load_technology
+    from .energy.pricing import price_actions
+    from .sim.action_table import read_actions
+
+    if (accelerator is None) == (technology is None):
+        raise InvalidInput("price: give either --accelerator or --technology")
+    prices = load_technology(str(technology)) if accelerator is None else load_accelerator(accelerator)
+    stored = read_actions(table)
+    show_energies(price_actions(stored, prices))
+    show_omitted(stored.omitted)
 
 
 @app.command(epilog="Example: spikejoule compare --baseline fp32 fp32=runs/aaaa,runs/bbbb BSNN=runs/cccc,runs/dddd")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
     from .energy.estimate import EnergyEstimate
@@ -72,14 +73,24 @@ def show_estimate(result: EnergyEstimate) -> None:
         delay = f"energy-delay product {result.energy_delay_js * 1e15:,.4g} nJ us"
         busy = "" if result.utilisation is None else f", {result.utilisation:.1%} of the lane-cycles busy"
         print(f"{result.power_w * 1e3:,.4g} mW while it runs, no static power; {delay}{busy}")
+    show_energies(result.table)
+    show_omitted(result.actions.omitted)
+
+
+def show_energies(priced: pd.DataFrame) -> None:
+    """A table of `energy.pricing.price_actions`, a line per component and action, and its sum."""
     table = new_table("component", "action", "count", "pJ each", "nJ", "share")
-    keys = ["component", "action", "price_pj"]
-    sums: Any = result.table.groupby(keys, sort=False)[["count", "energy_pj"]].sum().reset_index()
+    keys, total = ["component", "action", "price_pj"], float(priced["energy_pj"].sum())
+    sums: Any = priced.groupby(keys, sort=False)[["count", "energy_pj"]].sum().reset_index()
     for component, action, price_pj, count, energy_pj in sums.itertuples(index=False):
-        share = f"{energy_pj / result.energy_pj:.1%}" if result.energy_pj else "-"
+        share = f"{energy_pj / total:.1%}" if total else "-"
         table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", f"{energy_pj / 1e3:,.4g}", share)
+    table.add_row("in all", "", "", "", f"{total / 1e3:,.4g}", "")
     show(table)
-    for part, reason in result.actions.omitted.items():
+
+
+def show_omitted(omitted: Mapping[str, str]) -> None:
+    for part, reason in omitted.items():
         print(f"left out: {part}: {reason}")
 
 

@@ -18,6 +18,7 @@ from counting import counting_rows, many_class_rows, packing_rows, thread_rows
 from forward import forward_rows
 from measure import Row
 from replay import replay_rows
+from simulation import simulation_rows
 from startup import startup_rows
 from store import store_rows
 
@@ -30,6 +31,7 @@ SUITES = {
     "Start": startup_rows,
     "Against the forward pass": forward_rows,
     "The trace store": store_rows,
+    "Simulation and pricing": simulation_rows,
     "Replay": replay_rows,
 }
 

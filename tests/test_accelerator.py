@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import yaml
 from spikejoule.energy.accelerator import accelerator_names, load_accelerator
@@ -97,6 +99,28 @@ def test_bad_files_are_refused_with_the_path_of_the_key(tmp_path, path, value, m
 def test_files_that_are_no_yaml_mapping_are_refused(tmp_path, text):
     with pytest.raises(InvalidInput, match=r"mine\.yaml"):
         load(tmp_path, text)
+
+
+@pytest.mark.parametrize("width", ["int8", "int16", "int32", "float16", "float32"])
+@pytest.mark.parametrize("operation", ["add", "multiply", "compare", "sigmoid"])
+def test_every_state_that_a_main_network_may_have_is_priced_at_45_nm(operation, width):
+    price = load_accelerator("grid-45nm").price("neuron", f"{operation}.{width}")
+    assert 0 < price.low <= price.value <= price.high
+    assert price.basis in ("measured", "derived")
+
+
+@pytest.mark.parametrize("operation", ["add", "multiply", "compare", "sigmoid"])
+def test_a_wider_integer_costs_more(operation):
+    machine = load_accelerator("grid-45nm")
+    prices = [machine.price("neuron", f"{operation}.int{bits}") for bits in (8, 16, 32)]
+    for bound in ("low", "value", "high"):
+        assert [getattr(price, bound) for price in prices] == sorted(getattr(price, bound) for price in prices)
+
+
+def test_a_16_bit_product_lies_on_the_power_law_of_the_published_ones():
+    assert load_accelerator("grid-45nm").price("neuron", "multiply.int16").value == pytest.approx(
+        0.2 * 2 ** (math.log(3.1 / 0.2) / math.log(32 / 8)), abs=5e-4
+    )
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path):

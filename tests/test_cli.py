@@ -14,7 +14,7 @@ from spikejoule.sim.trace import TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
 from typer.testing import CliRunner
 
-COMMANDS = ("train", "record", "count", "estimate", "compare", "report")
+COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report")
 CONV = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 FC = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
 NET = Workload(name="net", input_shape=(1, 5, 5), layers=(CONV, FC))
@@ -60,6 +60,17 @@ def test_estimate_as_json_is_one_document(trace, tmp_path):
     result = spikejoule("estimate", trace, "-a", "sop-45nm", "--json", cwd=tmp_path)
     data = json.loads(result.stdout)
     assert data["energy_pj"] == pytest.approx(0.9 * data["synaptic_operations"])
+
+
+def test_a_stored_action_table_is_priced_again(trace, tmp_path):
+    table, run = tmp_path / "actions.parquet", CliRunner().invoke
+    first = run(cli.app, ["estimate", str(trace), "-a", "grid-45nm", "--actions", str(table)])
+    assert (first.exit_code, table.exists()) == (0, True)
+    again = run(cli.app, ["price", str(table), "--technology", "horowitz-45nm"])
+    assert again.exit_code == 0
+    lines = [line.split() for line in again.output.splitlines()]
+    assert any(line[:2] == ["in", "all"] for line in lines)
+    assert set(again.output.splitlines()) < set(first.output.splitlines())
 
 
 def test_compare_writes_both_reports(tmp_path):
