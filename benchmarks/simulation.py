@@ -1,4 +1,4 @@
-"""A VGG-11 on a dense array, from its trace on disk, as a share of its forward pass; and how fast it is priced again."""
+"""A VGG-11 on a dense array, from its trace on disk, as a share of its forward pass; and how fast it is priced."""
 
 from __future__ import annotations
 

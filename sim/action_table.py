@@ -54,14 +54,13 @@ class ActionTable:
     @cached_property
     def per_step(self) -> dict[Key, Counts]:
         """Counts of every action, int64 (steps,); times are no actions."""
-        result = {}
-        for key, rows in self.rows.groupby(["layer", "component", "action"], sort=False, observed=True):
-            layer, component, action = map(str, key)
-            if (component, action) != TIME:
-                counts = np.zeros(self.steps, np.int64)
-                np.add.at(counts, rows["step"].to_numpy(), rows["count"].to_numpy())
-                result[layer, component, action] = counts
-        return result
+        rows = self.rows
+        key_of_row = rows.groupby(["layer", "component", "action"], sort=False, observed=True).ngroup().to_numpy()
+        names, first = np.unique(key_of_row, return_index=True)  # groups are numbered in the order of their first row
+        totals = np.zeros((len(names), self.steps), np.int64)
+        np.add.at(totals, (key_of_row, rows["step"].to_numpy()), rows["count"].to_numpy())
+        keys = rows.iloc[first][["layer", "component", "action"]].itertuples(index=False, name=None)
+        return {key: counts for key, counts in zip(keys, totals, strict=True) if key[1:] != TIME}
 
 
 def action_table(actions: ActionCounts, origin: Mapping[str, Any] | None = None) -> ActionTable:

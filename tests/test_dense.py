@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.energy.estimate import estimate
+from spikejoule.energy.prices import load_technology
 from spikejoule.sim.architecture import Compute, Dataflow, Grid, Memory, NeuronUnit
 from spikejoule.sim.dense import pair_counts
 from spikejoule.sim.errors import InvalidInput
@@ -392,6 +393,26 @@ def test_the_shipped_grid_keeps_sums_and_potentials_in_the_array(tmp_path):
     assert not any(component in ("state_sram", "dram") for component in result.table["component"])
     # c1: 64 positions on 16 rows are 4 folds, 18 taps, 6 channels x 32 bits are 3 words; no vectors
     assert result.actions.counts["c1", "weight_sram", "read"][:, 0].tolist() == [4 * 18 * 3, *[0] * 9]
+
+
+@pytest.mark.parametrize(("kind", "times"), [("float", 18), ("binary", 24.4)])
+def test_weight_stationary_costs_as_much_more_as_the_notes_say(kind, times):
+    size, layers, source = (2, 16, 16), [], "input"
+    for index, (channels, pool) in enumerate(((16, 2), (32, 2), (32, 1))):
+        weights = kind if index else "float"
+        fields = {"in_shape": size, "out_channels": channels, "source": source, "weight_kind": weights}
+        pooling = AveragePool(kernel_size=(pool, pool))
+        conv = Conv2d(name=f"c{index}", kernel_size=3, padding=1, pool=pooling, bias=True, channel_vectors=2, **fields)
+        layers, size, source = [*layers, conv], conv.neuron_shape, conv.name
+    fields = {"in_shape": size, "out_features": 10, "source": source, "neuron": "readout", "channel_vectors": 1}
+    fc = Linear(name="fc", pooled=True, bias=True, **fields)
+    net = Workload(name="csnn", input_shape=(2, 16, 16), layers=(*layers, fc))
+    counts = bernoulli_counts(net, 0.12, steps=10)
+    machine = with_memory("state_sram", 512, changed(CHIP.architecture, stationary="weight"))
+    state = load_technology("horowitz-45nm").sram_access(512, 64)
+    prices = {**CHIP.prices, "state_sram.read": state, "state_sram.write": state}
+    other = replace(CHIP, architecture=machine, prices=prices)
+    assert estimate(counts, other).energy_pj / estimate(counts, CHIP).energy_pj == pytest.approx(times, rel=0.03)
 
 
 @pytest.mark.parametrize(("side", "where"), [(17, "state_sram"), (18, "dram")])
