@@ -77,6 +77,12 @@ def test_no_spikes_leave_only_updates_and_stored_parameters(tmp_path):
     assert set(result.table["component"]) == {"neuron", "bias", "readout", "weight_sram", "state_sram"}
 
 
+def test_no_spikes_leave_a_chip_its_updates_and_static_power(tmp_path):
+    result = estimate(record(tmp_path / "silent.zarr", rate=0.0), load_accelerator("loihi1-davies2018"))
+    assert set(result.table.loc[result.table["count"] > 0, "action"]) == {"neuron_access", "neuron_update"}
+    assert result.static_pj > 0
+
+
 def test_samples_are_priced_one_by_one_whatever_the_batch(tmp_path, trace):
     other = tmp_path / "one-by-one.zarr"
     with TraceWriter(other, NET, 4) as writer:
