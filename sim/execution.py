@@ -96,15 +96,14 @@ class ActionCounts:
         parts = [(key, counts, np.full(self.steps, np.nan)) for key, counts in self.per_step.items()]
         samples = np.full(self.steps, self.samples, np.int64)
         parts += [((layer, *TIME), samples, times.sum(axis=1)) for layer, times in self.seconds.items()]
-        columns = dict(
-            zip(("layer", "component", "action"), zip(*(key for key, _, _ in parts), strict=True), strict=True)
-        )
+        names = ("layer", "component", "action")
+        columns = {name: np.array([key[place] for key, _, _ in parts], object) for place, name in enumerate(names)}
         return pd.DataFrame(
             {
                 "step": np.tile(np.arange(self.steps), len(parts)),
-                **{name: np.repeat(np.array(values, object), self.steps) for name, values in columns.items()},
-                "count": np.concatenate([counts for _, counts, _ in parts]),
-                "seconds": np.concatenate([seconds for _, _, seconds in parts]),
+                **{name: np.repeat(values, self.steps) for name, values in columns.items()},
+                "count": np.array([counts for _, counts, _ in parts], np.int64).ravel(),
+                "seconds": np.array([seconds for _, _, seconds in parts], float).ravel(),
             }
         )
 
