@@ -1,13 +1,17 @@
-"""Write docs/validation.md and its figure, predictions over silicon: ``python benchmarks/validation.py``."""
+"""Predictions over silicon: ``python benchmarks/validation.py`` writes the page, its figure and what reports cite.
+
+The page is docs/validation.md; reports read energy/validation.yaml.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from spikejoule.energy.accelerator import accelerator_names, load_accelerator
 from spikejoule.energy.silicon import (
     SCALING_BRANCH,
@@ -24,13 +28,17 @@ from spikejoule.energy.silicon import (
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases" / "silicon_cases.json"
 PAGE = ROOT / "docs" / "validation.md"
+BANDS = ROOT / "energy" / "validation.yaml"
 DAVIES, SANAFE, TRUENORTH = (load_accelerator(name) for name in ("loihi1-davies2018", "loihi1-sanafe", "truenorth"))
 RATES = (0.02, 0.05, 0.1, 0.2)
+EVENTS, STATIC = "events", "static power"
+SUM, RATE = f"{EVENTS} + {STATIC} x measured time", ", rate of 0.1 assumed"
+SLOPE = f"{EVENTS}, rates of {RATES[0]} to {RATES[-1]} assumed"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prediction beside one measurement, both in ``unit``."""
+    """One prediction beside one measurement, both in ``unit``; ``part`` is which number of which accelerators it is."""
 
     case: str
     measured_is: str
@@ -38,6 +46,9 @@ class Row:
     predicted: float
     measured: float
     unit: str = "uJ"
+    case_id: str = ""
+    part: str = ""
+    chips: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -58,10 +69,14 @@ def autoencoder(case: dict[str, Any]) -> list[Row]:
         for chip in (DAVIES, SANAFE):
             energy = chip_energy(chip, counts, seconds=seconds, static_power_w=run["static_power_W"])
             events = energy.events_pj * 1e-6
-            rows.append(Row(name, "dynamic, above static 16.05 W", f"{chip.name}, events", events, run["dynamic_uJ"]))
-            rows.append(Row(name, "total", f"{chip.name}, events", events, run["total_uJ"]))
             total = events + static_energy_pj(run["static_power_W"], seconds) * 1e-6
-            rows.append(Row(name, "total", f"{chip.name}, events + static x time", total, run["total_uJ"]))
+            model = f"{chip.name}, events"
+            made = [
+                Row(name, "dynamic, above static 16.05 W", model, events, run["dynamic_uJ"], part=EVENTS),
+                Row(name, "total", model, events, run["total_uJ"], part=EVENTS),
+                Row(name, "total", f"{model} + static x time", total, run["total_uJ"], part=f"{SUM}, both from the paper"),
+            ]
+            rows += [replace(row, case_id=case["id"], chips=(chip.name,)) for row in made]
     return rows
 
 
@@ -76,10 +91,12 @@ def keyword_spotting(case: dict[str, Any]) -> list[Row]:
     rows = []
     for chip in (DAVIES, SANAFE):
         events = keyword_spotting_pj(chip, 0.1) * 1e-6
-        rows += [Row(name, what, f"{chip.name}, events at r = 0.1", events, value) for what, value in idles.items()]
         assert chip.static is not None
         total = events + static_energy_pj(chip.static.power_w(None, 1), case["latency_ms"] * 1e-3) * 1e-6
-        rows.append(Row(name, "total", f"{chip.name}, events at r = 0.1 + static x time", total, run["total_uJ"]))
+        model = f"{chip.name}, events at r = 0.1"
+        made = [Row(name, what, model, events, value, part=f"{EVENTS}{RATE}") for what, value in idles.items()]
+        made.append(Row(name, "total", f"{model} + static x time", total, run["total_uJ"], part=f"{SUM}{RATE}"))
+        rows += [replace(row, case_id=case["id"], chips=(chip.name,)) for row in made]
     return rows
 
 
@@ -87,12 +104,12 @@ def scaling(case: dict[str, Any]) -> tuple[list[Row], float, float]:
     """Slopes by rate; the measured slope and intercept in uJ per step."""
     runs = [run for run in case["measured"] if run["N"] >= 1]
     fit = line([run["N"] for run in runs], [run["dynamic_vs_post_idle_uJ"] / case["T"] for run in runs])
-    rows = [
-        Row("Loihi 1 scaling, slope", "per step and branch", f"{chip.name}, r = {rate}", slope * 1e-6, fit.slope)
-        for chip in (DAVIES, SANAFE)
-        for rate in RATES
-        for slope in (scaling_slope_pj(chip, rate),)
-    ]
+    name, measured = "Loihi 1 scaling, slope", "energy added per step and branch"
+    rows = []
+    for chip in (DAVIES, SANAFE):
+        about: Any = {"case_id": case["id"], "part": SLOPE, "chips": (chip.name,)}
+        slopes = {f"{chip.name}, r = {rate}": scaling_slope_pj(chip, rate) * 1e-6 for rate in RATES}
+        rows += [Row(name, measured, model, slope, fit.slope, **about) for model, slope in slopes.items()]
     return rows, fit.slope, fit.intercept
 
 
@@ -105,7 +122,8 @@ def truenorth(case: dict[str, Any]) -> tuple[list[Row], Any]:
         assert TRUENORTH.static is not None
         static = TRUENORTH.static.power_w(run["cores"], 1) * 1e3
         fitted = fit.power_w(run["cores"], run["fps"]) * 1e3
-        rows.append(Row(name, "chip power at 1.0 V", "truenorth, static part at 0.8 V", static, power, "mW"))
+        about: Any = {"case_id": case["id"], "part": f"{STATIC} at 0.8 V", "chips": ("truenorth",)}
+        rows.append(Row(name, "chip power at 1.0 V", "truenorth, static part at 0.8 V", static, power, "mW", **about))
         rows.append(Row(name, "chip power at 1.0 V", "fitted form, no counts", fitted, power, "mW"))
     return rows, fit
 
@@ -125,12 +143,18 @@ def static_only(cases: dict[str, Any]) -> list[Row]:
     times = [loihi(1, mnist["latency_ms"] / 1e3), loihi(cifar["network"]["chips"], cifar["latency_ms"] / 1e3)]
     alone = TRUENORTH.static.power_w(gesture["network"]["cores"], 1) * 1e3
     model, unread = "Loihi 1, static x time alone", "boundary not read"
-    return [
-        Row("Loihi 1 scaling, N = 0", "total", model, loihi(1, 1 / base["inferences_per_s"]), base["total_uJ"]),
-        Row("Loihi 1 MNIST (NxTF)", unread, model, times[0], mnist["measured"]["energy_uJ"]),
-        Row("Loihi 1 CIFAR-10 (NxTF), 14 chips", unread, model, times[1], cifar["measured"]["energy_mJ"] * 1e3),
-        Row("TrueNorth gestures", "power", "truenorth, static alone", alone, gesture["measured"]["power_mW"], "mW"),
+    both, part = (DAVIES.name, SANAFE.name), f"{STATIC} x time alone"
+    names = ("Loihi 1 scaling, N = 0", "Loihi 1 MNIST (NxTF)", "Loihi 1 CIFAR-10 (NxTF), 14 chips")
+    rows = [
+        Row(names[0], "total", model, loihi(1, 1 / base["inferences_per_s"]), base["total_uJ"]),
+        Row(names[1], unread, model, times[0], mnist["measured"]["energy_uJ"]),
+        Row(names[2], unread, model, times[1], cifar["measured"]["energy_mJ"] * 1e3),
     ]
+    ids = ("loihi1_kws_scaling", mnist["id"], cifar["id"])
+    rows = [replace(row, case_id=key, part=part, chips=both) for row, key in zip(rows, ids, strict=True)]
+    watt = gesture["measured"]["power_mW"]
+    live = Row("TrueNorth gestures", "power", "truenorth, static alone", alone, watt, "mW")
+    return [*rows, replace(live, case_id=gesture["id"], part=f"{STATIC} alone", chips=("truenorth",))]
 
 
 USED = (
@@ -173,20 +197,53 @@ def _band(rows: list[Row]) -> str:
     return f"{min(ratios):.3g} to {max(ratios):.3g}"
 
 
-def _accelerators(rows: list[Row]) -> list[str]:
-    lines = ["| accelerator | modelled | not modelled | predicted over measured |", "| --- | --- | --- | --- |"]
-    static = _band([row for row in rows if "static part" in row.model])
+def accelerators(rows: list[Row], cases: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What reports cite of each accelerator: modelled, not modelled, verdict, and bands of predicted over measured."""
+    result = {}
     for name in accelerator_names():
-        machine = load_accelerator(name)
-        modelled, check = VALIDATED.get(name, (machine.title, "none"))
-        events = [row for row in rows if row.model.startswith(f"{name}, events") and "static" not in row.model]
-        if events:
+        machine, own = load_accelerator(name), [row for row in rows if name in row.chips]
+        modelled, verdict = VALIDATED[name]
+        events = [row for row in own if row.part.startswith(EVENTS)]
+        alone = [row for row in events if "static" not in row.part]
+        if "{loihi}" in verdict:
             parts = ("dynamic", "total")
-            bands = [f"events {_band([r for r in events if r.measured_is.startswith(p)])} of {p}" for p in parts]
-            summed = [r for r in rows if r.model.startswith(name) and "static x time" in r.model]
-            check = f"{', '.join(bands)}; with measured time {_band(summed)} of total"
-        left = "; ".join(machine.missing) or LEFT_OUT.get(name, "see its notes")
-        lines.append(f"| `{name}` | {modelled} | {left} | {check.format(static=static)} |")
+            bands = [f"events {_band([r for r in alone if r.measured_is.startswith(p)])} of {p}" for p in parts]
+            verdict = f"{', '.join(bands)}; with measured time {_band([r for r in events if r not in alone])} of total"
+        else:
+            verdict = verdict.format(static=_band([r for r in own if "0.8 V" in r.part]) if own else "")
+        left = "; ".join(machine.missing) or LEFT_OUT[name]
+        about = {"modelled": modelled, "not_modelled": left, "verdict": verdict}
+        result[name] = about | ({"bands": _bands(own, cases)} if own else {})
+    return result
+
+
+def _bands(rows: list[Row], cases: dict[str, Any]) -> list[dict[str, Any]]:
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        grouped.setdefault((row.part, row.measured_is), []).append(row)
+    return [
+        {
+            "predicted": predicted,
+            "measured": measured,
+            "low": float(f"{min(row.ratio for row in group):.3g}"),
+            "high": float(f"{max(row.ratio for row in group):.3g}"),
+            "measurements": len({(row.case, row.measured) for row in group}),
+            "cases": {_network(row): cases[row.case_id]["source"] for row in group},
+        }
+        for (predicted, measured), group in grouped.items()
+    ]
+
+
+def _network(row: Row) -> str:
+    """The network without the way it was fed, nor what was measured of it."""
+    name = row.case.removesuffix(", slope").removesuffix(", ethernet input").removesuffix(", preloaded input")
+    return name + " (at Loihi 1 prices)" * name.startswith("Loihi 2")
+
+
+def _accelerators(about: dict[str, dict[str, Any]]) -> list[str]:
+    lines = ["| accelerator | modelled | not modelled | predicted over measured |", "| --- | --- | --- | --- |"]
+    for name, row in about.items():
+        lines.append(f"| `{name}` | {row['modelled']} | {row['not_modelled']} | {row['verdict']} |")
     return lines
 
 
@@ -199,13 +256,14 @@ def _table(rows: list[Row]) -> list[str]:
     ]
 
 
-def page() -> tuple[str, list[Row]]:
-    """The text of docs/validation.md and the rows of its figure."""
+def page() -> tuple[str, str, list[Row]]:
+    """The text of docs/validation.md and of energy/validation.yaml, and the rows of the figure."""
     cases = load_cases()
     slopes, slope, intercept = scaling(cases["loihi1_kws_scaling"])
     power, fit = truenorth(cases["truenorth_eedn_8nets"])
     energy = autoencoder(cases["loihi2_vpx_autoencoder"]) + keyword_spotting(cases["loihi1_kws_aloha"])
     energy += static_only(cases)
+    about = accelerators(energy + slopes + power, cases)
     unused = [f"`{name}`" for name in cases if name not in USED]
     rates = " and ".join(f"{matching_rate(c, SCALING_BRANCH, slope * 1e6):.3f} ({c.name})" for c in (DAVIES, SANAFE))
     worst = fit.left_out[abs(fit.left_out).argmax()]
@@ -221,7 +279,7 @@ def page() -> tuple[str, list[Row]]:
         "",
         "## Accelerators",
         "",
-        *_accelerators(energy + power),
+        *_accelerators(about),
         "",
         "## Energy per inference",
         "",
@@ -256,7 +314,8 @@ def page() -> tuple[str, list[Row]]:
         "Energy only with the network not read, not spiking, or no event price of the chip: " + ", ".join(unused) + ".",
         "",
     ]
-    return "\n".join(text), energy + slopes + power
+    cited = yaml.safe_dump({"schema": "spikejoule.validation/1", "accelerators": about}, sort_keys=False, width=110)
+    return "\n".join(text), f"# Written by python benchmarks/validation.py\n{cited}", energy + slopes + power
 
 
 def digest(text: str) -> str:
@@ -293,8 +352,9 @@ def draw(rows: list[Row], text: str, path: Path) -> None:
 
 
 def main() -> None:
-    text, rows = page()
+    text, bands, rows = page()
     PAGE.write_text(text, encoding="utf-8")
+    BANDS.write_text(bands, encoding="utf-8")
     draw(rows, text, PAGE.with_suffix(".svg"))
 
 

@@ -66,6 +66,20 @@ class EnergyEstimate:
         return None if self.static_pj is None else self.events_pj + self.static_pj
 
     @property
+    def compared_pj(self) -> float:
+        """What ratios are made of: the total where static power and time are known, or else all that is priced."""
+        return self.energy_pj if self.total_pj is None else self.total_pj
+
+    @property
+    def static_time_s(self) -> float | None:
+        """Time per inference that static power is multiplied with, as measured or fixed; not the modelled latency."""
+        static = self.accelerator.static
+        if static is None or self.static_pj is None:
+            return None
+        steps = static.step_s(getattr(self.accelerator.architecture, "step_s", None))
+        return None if steps is None else steps[1] * self.actions.steps
+
+    @property
     def bounds_pj(self) -> tuple[float, float]:
         """Mean energy per inference with every price at its low, and at its high value."""
         return float(self.table["low_pj"].sum()), float(self.table["high_pj"].sum())
@@ -206,14 +220,10 @@ def _static_pj(
     static, machine = accelerator.static, accelerator.architecture
     if static is None or not isinstance(machine, Event):
         return None
-    if static.seconds_per_step is None and machine.step_s is None:
+    prices = static.step_price_pj(machine.step_s)
+    if prices is None:
         return None
     cores = map_to_cores(operations.workload, machine)
-    step, used = static.seconds_per_step, (cores.neuron_cores(), cores.chips)
-    fixed = machine.step_s or 0.0
-    low, value, high = (fixed,) * 3 if step is None else (step.low, step.value, step.high)
-    return (
-        static.power_w(*used, "low") * low * actions.steps * 1e12,
-        static.power_w(*used, "value") * value * actions.steps * 1e12,
-        static.power_w(*used, "high") * high * actions.steps * 1e12,
-    )
+    units = cores.neuron_cores() if static.per == "core" else cores.chips
+    low, value, high = (units * actions.steps * price for price in prices)
+    return low, value, high

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ class SharedCounts:
     Attributes
     ----------
     keys, groups : tuple of str
-        Each price (``add.float32``, ``weight_sram.read``) and its group: logic, sram, dram, network or static.
+        Each price (``add.float32``, ``weight_sram.read``) and its group: logic, sram, dram, network or static. Static
+        power x time is one price per unit and step, ``static_power.chip`` or ``static_power.core``.
     base, variant : float64 array (prices,)
         Actions of either side.
     low, value, high : float64 array (prices,)
@@ -55,13 +56,17 @@ class SharedCounts:
         return dominated(self.base, self.variant) and not np.array_equal(self.base, self.variant)
 
 
-def shared_counts(base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstimate]) -> SharedCounts:
+def shared_counts(
+    base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstimate], *, static: bool = True
+) -> SharedCounts:
     """Mean action counts of two groups of estimates on one accelerator, by price.
 
     Parameters
     ----------
     base, variant : sequence of EnergyEstimate
         One per seed.
+    static : bool
+        Whether static power x time is among the actions, on machines that know both; without it the events alone.
 
     Raises
     ------
@@ -78,19 +83,33 @@ def shared_counts(base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstima
                 f"compare on one accelerator"
             )
     totals: list[dict[str, float]] = [{}, {}]
-    groups: dict[str, str] = {}
+    found: dict[str, tuple[str, float, float, float]] = {}  # group, low, value, high
     for total, side in zip(totals, (base, variant), strict=True):
         for estimate in side:
-            columns = estimate.table[["component", "action", "group", "count"]]
-            for component, action, group, count in columns.itertuples(index=False):
-                key = machine.price_key(component, action)
-                groups[key] = group
+            for key, count, price in _actions(estimate, static=static):
+                found[key] = price
                 total[key] = total.get(key, 0.0) + count / len(side)
-    keys = sorted(groups)
-    prices = [machine.prices[key] for key in keys]
+    keys = sorted(found)
     counts = (np.array([total.get(key, 0.0) for key in keys], np.float64) for total in totals)
-    figures = (np.array([getattr(p, name) for p in prices], np.float64) for name in ("low", "value", "high"))
-    return SharedCounts(tuple(keys), tuple(groups[key] for key in keys), *counts, *figures)
+    figures = (np.array([found[key][place] for key in keys], np.float64) for place in (1, 2, 3))
+    return SharedCounts(tuple(keys), tuple(found[key][0] for key in keys), *counts, *figures)
+
+
+def _actions(
+    estimate: EnergyEstimate, *, static: bool
+) -> Iterator[tuple[str, float, tuple[str, float, float, float]]]:
+    """Every action of an estimate: key, mean count, and (group, low, value, high) of its price."""
+    machine = estimate.accelerator
+    columns = estimate.table[["component", "action", "group", "count"]]
+    for component, action, group, count in columns.itertuples(index=False):
+        price = machine.price(component, action)
+        yield machine.price_key(component, action), count, (group, price.low, price.value, price.high)
+    if not static or machine.static is None or not estimate.static_pj:
+        return
+    prices = machine.static.step_price_pj(getattr(machine.architecture, "step_s", None))
+    if prices is not None:  # all units and steps of an inference pay the same price
+        units = round(estimate.static_pj / prices[1])
+        yield f"static_power.{machine.static.per}", units, ("static", *prices)
 
 
 def ratio_bounds(counts_a: ArrayLike, counts_b: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[float, float]:

@@ -57,6 +57,24 @@ class Static:
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
+    def step_s(self, fixed_s: float | None) -> tuple[float, float, float] | None:
+        """Low, central and high time of one step: as measured, or else the machine's fixed one; None: neither known."""
+        step = self.seconds_per_step
+        if step is None:
+            return None if fixed_s is None else (fixed_s,) * 3
+        return step.low, step.value, step.high
+
+    def step_price_pj(self, fixed_s: float | None) -> tuple[float, float, float] | None:
+        """Low, central and high static energy of one unit (chip, or core in use) in one step; None without a time.
+
+        Modelled event times are no time of a step: input, output and the host set it on real boards.
+        """
+        times, power = self.step_s(fixed_s), self.static_power_w
+        if times is None:
+            return None
+        low, value, high = (x * y * 1e12 for x, y in zip((power.low, power.value, power.high), times, strict=True))
+        return low, value, high
+
     def power_w(self, cores: int | None, chips: int, bound: Literal["low", "value", "high"] = "value") -> float:
         """Static power of all that is in use, in W."""
         units = cores if self.per == "core" else chips

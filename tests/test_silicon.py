@@ -138,6 +138,7 @@ def test_bad_static_sections_and_flags_are_refused(tmp_path, change, message):
 def test_the_page_and_its_figure_are_up_to_date(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = importlib.import_module("validation")
-    text, _ = module.page()
+    text, bands, _ = module.page()
     assert (ROOT / "docs" / "validation.md").read_text() == text, "run: python benchmarks/validation.py"
+    assert (ROOT / "energy" / "validation.yaml").read_text() == bands, "run: python benchmarks/validation.py"
     assert module.digest(text) in (ROOT / "docs" / "validation.svg").read_text()
