@@ -216,18 +216,20 @@ def compare(
 ) -> None:
     """Compare recorded networks on one accelerator."""
     from .energy.accelerator import load_accelerator
-    from .energy.estimate import estimate as make_estimate
+    from .energy.variants import estimate_variants
     from .reports.compare import compare as make_comparison
 
     machine = load_accelerator(accelerator)
-    estimates = {
-        name: [make_estimate(_open_trace(Path(path)), machine) for path in paths]
-        for name, paths in map(_named_traces, variants)
-    }
-    if len(estimates) < len(variants):
+    opened = {name: [_open_trace(Path(path)) for path in paths] for name, paths in map(_named_traces, variants)}
+    if len(opened) < len(variants):
         raise InvalidInput(f"compare: a name is given twice among {', '.join(variants)}")
-    comparison = make_comparison(estimates, baseline=baseline)
+    event = machine.architecture.kind == "event"
+    traces: Any = opened if event else {name: [_count(each) for each in group] for name, group in opened.items()}
+    priced = estimate_variants(traces, machine, baseline)
+    comparison = make_comparison(priced.estimates, baseline=baseline, refused={machine.name: priced.refused})
     print(comparison.headline())
+    for name, reason in priced.refused.items():
+        print(f"left out: {name}: {reason}")
     if out is not None:
         _write(comparison, out, formats)
 

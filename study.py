@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .energy.accelerator import load_accelerator
-from .energy.estimate import EnergyEstimate, estimate
+from .energy.estimate import EnergyEstimate
+from .energy.variants import estimate_variants
 from .models.config import VARIANTS, TrainConfig, variant_config
 from .models.record import record
 from .models.run import Run
@@ -16,6 +17,7 @@ from .reports.compare import Comparison, compare
 from .sim.errors import InvalidInput
 from .sim.files import replacing
 from .sim.operations import OperationCounts, count
+from .sim.trace import SpikeTrace
 
 BASELINE = "SNN fp32"
 ACCELERATORS = ("event-driven-45nm", "sop-45nm", "event-driven-45nm-tiny")  # the first carries the first page
@@ -93,12 +95,17 @@ def run_study(
     train_many([c for name in trained for c in study.configs(name)], runs=runs, workers=workers, progress=progress)
     all_runs = {name: [train(config, runs=runs) for config in study.configs(name)] for name in study.variants}
     counts = _record_and_count(all_runs, progress)
-    tables: list[Mapping[str, Sequence[EnergyEstimate]]] = [
-        {name: [estimate(counted, machine) for counted in counts[name]] for name in study.variants}
-        for machine in machines
-    ]
-    logs = {name: [run.log() for run in all_runs[name]] for name in trained}
-    return compare(tables[0], baseline=BASELINE, others=tables[1:], logs=logs)
+    traces = {name: [SpikeTrace.open(run.path / "trace.zarr") for run in all_runs[name]] for name in study.variants}
+    refused: dict[str, Mapping[str, str]] = {}
+    tables: list[Mapping[str, Sequence[EnergyEstimate]]] = []
+    for machine in machines:  # chips route single spikes, so they need the traces; the rest prices their counts
+        source = traces if machine.architecture.kind == "event" else counts
+        shown = {name: source[name] for name in (tables[0] if tables else study.variants)}
+        priced = estimate_variants(shown, machine, BASELINE)
+        tables.append(priced.estimates)
+        refused[machine.name] = priced.refused
+    logs = {name: [run.log() for run in all_runs[name]] for name in trained if name in tables[0]}
+    return compare(tables[0], baseline=BASELINE, others=tables[1:], logs=logs, refused=refused)
 
 
 def _record_and_count(

@@ -37,6 +37,8 @@ class Comparison:
         The same traces on further accelerators. Their energies are never put into one ratio with `estimates`.
     logs : mapping of variant to tuple of DataFrame
         Training logs in long form (epoch, layer, quantity, value), one per seed; variants may be absent.
+    refused : mapping of accelerator to mapping of variant to reason
+        Variants that a machine cannot run, which have no row there.
     """
 
     estimates: Estimates
@@ -45,6 +47,12 @@ class Comparison:
     seeds: tuple[Any, ...]
     others: tuple[Estimates, ...] = ()
     logs: Mapping[str, tuple[pd.DataFrame, ...]] = field(default_factory=dict)
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def quantity(self) -> str:
+        """What ratios and verdicts are about: ``total_pj`` where static power and time are known, or ``energy_pj``."""
+        return "energy_pj" if self.estimates[self.baseline][0].total_pj is None else "total_pj"
 
     def summary(self) -> pd.DataFrame:
         """One row per variant: means over seeds, and their sample standard deviation (``_spread``).
@@ -54,16 +62,20 @@ class Comparison:
         DataFrame
             ``variant, seeds``; ``accuracy`` (0..1) with its binomial standard error ``accuracy_se``;
             ``firing_rate`` (spikes per neuron and step); ``synaptic_operations`` and energies per inference in nJ, with
-            ``energy_low_nj`` and ``_high_nj`` at all prices low and high; ``latency_us``; ``energy_delay_pj_s``;
-            ``ratio``, the mean over seeds of baseline / variant; ``ratio_low`` and ``ratio_high``, the exact bounds of
-            the seed-mean energies' ratio over all prices between low and high; ``dominated``, whether no prices at
-            all can turn the ratio past one. NaN where unknown; a spread needs two seeds.
+            ``energy_low_nj`` and ``_high_nj`` at all prices low and high; of chips whose static power and time are
+            known ``static_nj`` and ``total_nj``, to which ``energy_nj`` contributes the events; ``latency_us``, as
+            modelled; ``static_time_us``, the time that static power takes; ``energy_delay_pj_s``, of chips total x that
+            time; ``ratio``, the mean over seeds of baseline / variant, of totals where they are known; ``ratio_low`` and
+            ``ratio_high``, the exact bounds of the seed-mean energies' ratio over all prices between low and high;
+            ``dominated``, whether no prices at all can turn the ratio past one; ``events_ratio`` and its bounds, the
+            same without static power; ``warnings``, what to know before the ratio is quoted. NaN where unknown; a
+            spread needs two seeds.
         """
         return summarise(self.estimates, self.baseline)
 
     def paired(
         self,
-        quantities: Sequence[str] = ("sign_flips", "synaptic_operations", "accuracy", "energy_pj"),
+        quantities: Sequence[str] = ("sign_flips", "synaptic_operations", "accuracy", "energy_pj", "total_pj"),
         pairs: Sequence[tuple[str, str]] | None = None,
     ) -> pd.DataFrame:
         """Paired differences per seed between variants, with 95 % bootstrap intervals over seeds.
@@ -72,7 +84,8 @@ class Comparison:
         ----------
         quantities : sequence of str
             Keys of `spikejoule.reports.paired.QUANTITIES`. ``sign_flips`` are flips per epoch of the binary layers,
-            mean over training, and need logs; where they are absent the row is.
+            mean over training, and need logs; ``energy_pj`` is that of events, ``total_pj`` has static power x time
+            with it. What is not known has no row.
         pairs : sequence of (variant, reference), optional
             By default every two variants with binary weights.
 
@@ -111,6 +124,7 @@ def compare(
     *,
     logs: Mapping[str, Sequence[pd.DataFrame]] | None = None,
     focus: str | None = None,
+    refused: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Comparison:
     """Compare variants of a network on one accelerator.
 
@@ -126,6 +140,9 @@ def compare(
         Training logs (``epoch, layer, quantity, value``) in the order of that variant's estimates.
     focus : str, optional
         The variant the report is about; by default ``"BSNN + AGMM"``, or else the last that is not the baseline.
+    refused : mapping of accelerator to mapping of variant to reason, optional
+        Variants that a machine cannot run (`spikejoule.energy.variants.estimate_variants`); reports name them. One
+        that the main accelerator refuses must have no estimates on others either.
 
     Raises
     ------
@@ -146,4 +163,6 @@ def compare(
     machines = [machine(ordered), *map(machine, elsewhere)]
     if len(set(machines)) < len(machines):
         raise InvalidInput(f"compare: an accelerator is given twice among {', '.join(machines)}; each once is enough")
-    return Comparison(ordered, baseline, focus, seeds, elsewhere, sorted_logs(logs or {}, estimates, seeds))
+    reasons = {name: dict(why) for name, why in (refused or {}).items() if why}
+    kept = sorted_logs(logs or {}, estimates, seeds)
+    return Comparison(ordered, baseline, focus, seeds, elsewhere, kept, reasons)

@@ -179,6 +179,7 @@ QUANTITIES: dict[str, Callable[[Comparison, str, str], NDArray[np.float64] | Non
     "synaptic_operations": _synaptic_operations,
     "accuracy": _per_estimate("accuracy"),
     "energy_pj": _per_estimate("energy_pj"),
+    "total_pj": _per_estimate("total_pj"),
     "compute_pj": _per_estimate("compute_pj"),
     "latency_s": _per_estimate("latency_s"),
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..energy.ratio import dominated, shared_counts
 from ..sim.errors import InvalidInput
+from .cautions import ratio_cautions
 from .matching import Estimates
 
 if TYPE_CHECKING:
@@ -44,13 +45,27 @@ def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstima
     row["energy_low_nj"], row["energy_high_nj"] = np.mean([e.bounds_pj for e in group], axis=0).tolist()
     row["energy_low_nj"] /= 1e3
     row["energy_high_nj"] /= 1e3
+    put("static_nj", [None if e.static_pj is None else e.static_pj / 1e3 for e in group])
+    put("total_nj", [None if e.total_pj is None else e.total_pj / 1e3 for e in group])
     put("latency_us", [None if e.latency_s is None else e.latency_s * 1e6 for e in group])
-    put("energy_delay_pj_s", [None if e.energy_delay_js is None else e.energy_delay_js * 1e12 for e in group])
-    put("ratio", [_quotient(b.energy_pj, e.energy_pj, name) for b, e in zip(base, group, strict=True)])
+    put("static_time_us", [None if e.static_time_s is None else e.static_time_s * 1e6 for e in group])
+    put("energy_delay_pj_s", [energy_delay_pj_s(e) for e in group])
+    pairs = list(zip(base, group, strict=True))
+    put("ratio", [_quotient(b.compared_pj, e.compared_pj, name) for b, e in pairs])
     shared = shared_counts(base, group)
     row["ratio_low"], row["ratio_high"] = shared.bounds
     row["dominated"] = dominated(shared.base, shared.variant) and group is not base
+    put("events_ratio", [_quotient(b.energy_pj, e.energy_pj, name) for b, e in pairs])
+    row["events_ratio_low"], row["events_ratio_high"] = shared_counts(base, group, static=False).bounds
+    row["warnings"] = "; ".join(ratio_cautions(group, base))
     return row
+
+
+def energy_delay_pj_s(estimate: EnergyEstimate) -> float | None:
+    """Energy x time; of chips the total x the time that their static power takes; None where no time is known."""
+    if estimate.total_pj is not None and estimate.static_time_s is not None:
+        return estimate.total_pj * estimate.static_time_s
+    return None if estimate.energy_delay_js is None else estimate.energy_delay_js * 1e12
 
 
 def firing_rate(estimate: EnergyEstimate) -> float | None:
