@@ -49,24 +49,32 @@ def show_counts(counts: OperationCounts) -> None:
 
 def show_scores(scores: Any) -> None:
     """The table of `energy.published.score_table`, its warnings below it."""
-    table = new_table("model", "nJ per inference", "node", "scope", "figures")
+    table = new_table("model", "nJ per inference", "ratios within", "node", "scope", "figures")
     for row in scores.itertuples():
         energy = "-" if row.energy_pj is None or row.energy_pj != row.energy_pj else f"{row.energy_pj / 1e3:,.4g}"
         figures = [f"{k} {v:.4g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in row.figures.items()]
-        table.add_row(row.model, energy, str(row.node), row.scope, "; ".join(figures))
+        table.add_row(row.model, energy, row.group or "-", str(row.node), row.scope, "; ".join(figures))
     show(table)
     for row in scores[scores["warnings"] != ""].itertuples():
         print(f"{row.model}: {row.warnings}")
-    print("Rows of different scope or node must not be divided by each other; see docs/energy-models.md.")
+    print("Only rows with the same letter under 'ratios within' share node, precision and scope; see")
+    print("docs/energy-models.md.")
 
 
 def show_estimate(result: EnergyEstimate) -> None:
-    """Energy and time, a line per component and action, and what was left out."""
+    """Energy and time, how it compares with silicon, a line per component and action, and what was left out."""
+    from .energy.validation import validation
+
     energy, low, high = (f"{figure / 1e3:,.4g}" for figure in (result.energy_pj, *result.bounds_pj))
     print(f"{result.accelerator.title}: {energy} nJ per inference ({low} to {high} over the price ranges)")
     if result.static_pj is not None and result.total_pj is not None:
         static, total = (f"{figure / 1e3:,.4g}" for figure in (result.static_pj, result.total_pj))
         print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
+    known = validation(result.accelerator)
+    print(f"set against silicon, predicted over measured: {known.verdict}")
+    for band in known.bands:
+        if band.measured.startswith("dynamic"):
+            print(f"  {band.predicted}: {band.low:.3g} to {band.high:.3g} of {band.measured}")
     if result.latency_s is not None:
         print(f"{result.latency_s * 1e6:,.4g} us per inference")
     if result.power_w is not None and result.energy_delay_js is not None:

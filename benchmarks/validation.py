@@ -74,7 +74,14 @@ def autoencoder(case: dict[str, Any]) -> list[Row]:
             made = [
                 Row(name, "dynamic, above static 16.05 W", model, events, run["dynamic_uJ"], part=EVENTS),
                 Row(name, "total", model, events, run["total_uJ"], part=EVENTS),
-                Row(name, "total", f"{model} + static x time", total, run["total_uJ"], part=f"{SUM}, both from the paper"),
+                Row(
+                    name,
+                    "total",
+                    f"{model} + static x time",
+                    total,
+                    run["total_uJ"],
+                    part=f"{SUM}, both from the paper",
+                ),
             ]
             rows += [replace(row, case_id=case["id"], chips=(chip.name,)) for row in made]
     return rows

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from ..sim.architecture import Event
 from ..sim.errors import InvalidInput
 from ..sim.operations import OperationCounts
 from ..sim.synthetic import scaled_counts
@@ -52,6 +53,12 @@ def break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> pd.DataFra
         raise InvalidInput("break-even: the two networks have different layers; compare variants of one network")
     if variant.accelerator.name != reference.accelerator.name:
         raise InvalidInput("break-even: the estimates are on different accelerators; compare on one")
+    if isinstance(variant.accelerator.architecture, Event):
+        raise InvalidInput(
+            f"break-even needs the network at other firing rates, whose spikes nobody recorded, and "
+            f"{variant.accelerator.name} is a many-core chip, on which each single spike is routed: take a machine of "
+            f"another kind"
+        )
     workload = variant.operations.workload
     rows = [_row(variant, reference, x.name, x.sources) for x in workload.layers if x.weights]
     return pd.DataFrame([*rows, _row(variant, reference, NETWORK, _driven(workload))])

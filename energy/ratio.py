@@ -95,9 +95,7 @@ def shared_counts(
     return SharedCounts(tuple(keys), tuple(found[key][0] for key in keys), *counts, *figures)
 
 
-def _actions(
-    estimate: EnergyEstimate, *, static: bool
-) -> Iterator[tuple[str, float, tuple[str, float, float, float]]]:
+def _actions(estimate: EnergyEstimate, *, static: bool) -> Iterator[tuple[str, float, tuple[str, float, float, float]]]:
     """Every action of an estimate: key, mean count, and (group, low, value, high) of its price."""
     machine = estimate.accelerator
     columns = estimate.table[["component", "action", "group", "count"]]

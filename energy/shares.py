@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..sim.architecture import Event
 from ..sim.errors import InvalidInput
 from ..sim.synthetic import SWITCHES, hybrid_counts
 from .estimate import EnergyEstimate, estimate
@@ -121,6 +122,11 @@ def energy_shares(base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstima
     machine = base[0].accelerator
     if any(each.accelerator.name != machine.name for each in (*base, *variant)):
         raise InvalidInput("shares: the estimates are on different accelerators; compare on one")
+    if isinstance(machine.architecture, Event):
+        raise InvalidInput(
+            f"shares need hybrids of the two networks, whose spikes nobody recorded, and {machine.name} is a many-core "
+            f"chip, on which each single spike is routed: take a machine of another kind"
+        )
     energies: dict[Coalition, float] = {}
     for switches in _coalitions(SWITCHES):
         hybrids = (hybrid_counts(b.operations, v.operations, switches) for b, v in zip(base, variant, strict=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from . import tables, words
+from . import chips, tables, words
 from .blocks import Block, Bullets, Column, Paragraph, Table
 from .numbers import number
 
@@ -27,12 +27,13 @@ def coverage(comparison: Comparison) -> list[Block]:
             "Every action that occurs has a price, or the estimate would have been refused: nothing silently counts as "
             "zero. What the machines' models leave out on purpose is listed below what is priced."
         ),
+        *chips.silicon(tables.machines(comparison)),
         _text_table("priced", "Priced.", ("Component", "Actions", "Accelerators"), _merged(priced), priced),
         _text_table("not-priced", "Not priced.", ("Part", "Why", "Accelerators"), _merged(left_out), left_out),
     ]
     scope = (
         "Training energy is out of scope: every figure is about inference.",
-        "Energies are counts of actions times prices; nothing was measured.",
+        "Energies are counts of actions times prices; none of these networks was measured on a chip.",
     )
     return [*blocks, Bullets(scope)]
 
@@ -54,9 +55,9 @@ def prices(comparison: Comparison) -> list[Block]:
     )
     blocks: list[Block] = [
         Paragraph(
-            "Prices are literature figures for one technology, not measurements of a built machine: the energies are "
-            "not validated against silicon. Basis derived marks our own arithmetic on published figures. Memory prices "
-            "(read, write) are per access of one word, logic prices per operation."
+            "Prices are literature figures; the section before says how far each machine was set against silicon. "
+            "Basis derived marks our own arithmetic on published figures. Memory prices (read, write) are per access "
+            "of one word, logic prices per operation; static power is priced per step of a chip or core in use."
         )
     ]
     known: set[tuple[str, ...]] = set()

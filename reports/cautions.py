@@ -1,4 +1,4 @@
-"""What a reader must know of a ratio before quoting it: widths, nodes and scopes that differ, and what was never run."""
+"""What to know of a ratio before quoting it: widths, nodes and scopes that differ, and what was never run."""
 
 from __future__ import annotations
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from .blocks import Block, Column, Heading, Table
+from .cautions import NOT_RUN
 from .numbers import (
     BYTES,
     COUNT,
@@ -39,50 +42,99 @@ def summary_table(comparison: Comparison) -> Table:
     accuracy = (Column("Accuracy", "%"), _accuracy)
     spikes = (Column("Firing rate", "%"), lambda row: _mean(row, "firing_rate", 0.01))
     columns = [
-        *((Column("Variant", text=True), lambda row: row["variant"]), accuracy, spikes),
+        *(_variant(), accuracy, spikes),
         _scaled(data, "synaptic_operations", "SOPs", COUNT, 1),
         _plain(data, "model_bytes", "Model", BYTES),
-        _scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3),
-        _scaled(data, "energy_nj", "Energy with memory", ENERGY, 1e3),
-        _scaled(data, "latency_us", "Latency", TIME, 1e-6),
-        _scaled(data, "energy_delay_pj_s", "Energy \N{MULTIPLICATION SIGN} delay", ENERGY_DELAY, 1e-12),
-        *_ratio_columns(comparison.baseline),
+        *_energy_columns(data, "Energy with memory"),
     ]
+    if data["latency_us"].notna().any():
+        columns.append(_scaled(data, "latency_us", "Latency", TIME, 1e-6))
+    if data["energy_delay_pj_s"].notna().any():
+        name = "Energy \N{MULTIPLICATION SIGN} delay"
+        columns.append(_scaled(data, "energy_delay_pj_s", name, ENERGY_DELAY, 1e-12))
+    columns += _ratio_columns(data, comparison.baseline)
     seeds, first = len(comparison.seeds), comparison.estimates[comparison.baseline][0]
     caption = (
         f"Per inference on {first.accelerator.name}, mean and standard deviation (\N{PLUS-MINUS SIGN}) over {seeds} "
         f"seed{'s' * (seeds != 1)}. SE: binomial standard error of the accuracy on {first.operations.samples:,} "
-        f"samples; SOPs: synaptic operations; ratio: {comparison.baseline} / variant, above one is less energy; ratio "
-        "over prices: exact bounds, for the mean energies over seeds, over all prices between low and high, shared by "
-        "both sides; dominated: one side needs no more of every action, so no price flips this."
+        f"samples; SOPs: synaptic operations; {_ratio_words(data, comparison.baseline)}, above one is less energy; "
+        f"ratio over prices{' (of totals)' * _has_total(data)}: exact bounds, for the mean energies over seeds, over "
+        "all prices between low and high, shared by both sides; dominated: one side needs no more of every action, so "
+        "no price flips this."
     )
-    return _table("summary", caption, data, columns)
+    return _with_notes(_table("summary", caption, data, columns))
 
 
 def machine_table(estimates: Estimates, baseline: str) -> Table:
     """The shorter summary for a further accelerator; columns that say nothing there are left out."""
     data = summarise(estimates, baseline)
     machine = estimates[baseline][0].accelerator.name
-    columns = [(Column("Variant", text=True), lambda row: str(row["variant"]))]
-    if not data["compute_nj"].equals(data["energy_nj"]):
-        columns.append(_scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3))
-    columns.append(_scaled(data, "energy_nj", "Energy", ENERGY, 1e3))
+    columns = [_variant(), *_energy_columns(data, "Energy")]
     if data["latency_us"].notna().any():
         columns.append(_scaled(data, "latency_us", "Latency", TIME, 1e-6))
-    columns += _ratio_columns(baseline)
-    caption = f"Per inference on {machine}; ratio: {baseline} / variant on this machine."
-    return _table(f"summary-{machine}", caption, data, columns)
+    columns += _ratio_columns(data, baseline)
+    caption = f"Per inference on {machine}; {_ratio_words(data, baseline)}, on this machine."
+    return _with_notes(_table(f"summary-{machine}", caption, data, columns))
+
+
+def _variant() -> tuple[Column, Cell]:
+    return Column("Variant", text=True), lambda row: str(row["variant"])
+
+
+def _has_total(data: pd.DataFrame) -> bool:
+    return bool(data["total_nj"].notna().all())
+
+
+def _energy_columns(data: pd.DataFrame, title: str) -> list[tuple[Column, Cell]]:
+    """Events, static part and total of a chip in one unit; elsewhere compute energy and all that is priced."""
+    if _has_total(data):
+        unit = unit_for(data["total_nj"] * 1e3, ENERGY)
+        parts = {"energy_nj": "Events", "static_nj": "Static \N{MULTIPLICATION SIGN} time", "total_nj": "Total"}
+        return [
+            (Column(name, unit.name), partial(_mean, column=key, size=unit.size / 1e3)) for key, name in parts.items()
+        ]
+    columns = [_scaled(data, "energy_nj", title, ENERGY, 1e3)]
+    if data["compute_nj"].equals(data["energy_nj"]):
+        return columns
+    return [_scaled(data, "compute_nj", "Compute energy", ENERGY, 1e3), *columns]
+
+
+def _ratio_words(data: pd.DataFrame, baseline: str) -> str:
+    of = " of the totals, and of the events alone" if _has_total(data) else ""
+    return f"ratio: {baseline} / variant{of}"
+
+
+def _with_notes(table: Table) -> Table:
+    """Mark each row that has warnings with numbers, and spell them out below the same table."""
+    assert table.data is not None
+    texts = [row.split("; ") if row else [] for row in table.data["warnings"]]
+    distinct = dict.fromkeys(text for row in texts for text in row)
+    marks = {text: str(index) for index, text in enumerate(distinct, start=1)}
+    if not marks:
+        return table
+    rows = []
+    for (first, *rest), own in zip(table.rows, texts, strict=True):
+        mark = f"\n{NOT_RUN}" * any(text.startswith(NOT_RUN) for text in own)
+        rows.append((first + mark, *rest, ", ".join(marks[text] for text in own)))
+    told = "; ".join(f"({mark}) {text}" for text, mark in marks.items())
+    columns = (*table.columns, Column("Notes", text=True))
+    return replace(table, columns=columns, rows=tuple(rows), caption=f"{table.caption} Notes: {told}.")
 
 
 def paired_tables(comparison: Comparison) -> list[Block]:
     """Paired differences, one table per quantity: both values, the difference and the change, with their intervals."""
     data = comparison.paired()
-    energy = unit_for(data.loc[data["quantity"] == "energy_pj", "value"], ENERGY)
+    chip = comparison.quantity == "total_pj"
+    energy = unit_for(data.loc[data["quantity"] == comparison.quantity, "value"], ENERGY)
     titles = {
         "sign_flips": ("Sign flips per epoch, mean over training", Unit("", 1)),
         "synaptic_operations": ("Synaptic operations per inference, thousand", Unit("thousand", 1e3)),
         "accuracy": ("Accuracy, %", Unit("%", 0.01)),
-        "energy_pj": (f"Energy per inference, {energy.name}", energy),
+        "energy_pj": (f"Energy{' of events' * chip} per inference, {energy.name}", energy),
+        "total_pj": (
+            f"Total energy per inference, static power \N{MULTIPLICATION SIGN} time included, {energy.name}",
+            energy,
+        ),
     }
     blocks: list[Block] = []
     for quantity, (title, unit) in titles.items():
@@ -164,7 +216,7 @@ def _accuracy(row: Any) -> str:
     return text if math.isnan(row["accuracy_se"]) else f"{text}\nSE {100 * row['accuracy_se']:.1f}"
 
 
-def _ratio_columns(baseline: str) -> list[tuple[Column, Cell]]:
+def _ratio_columns(data: pd.DataFrame, baseline: str) -> list[tuple[Column, Cell]]:
     def bounds(row: Any) -> str:
         low, high = number(row["ratio_low"]), number(row["ratio_high"])
         if row["variant"] == baseline:
@@ -173,4 +225,8 @@ def _ratio_columns(baseline: str) -> list[tuple[Column, Cell]]:
             return low
         return f"{low} to {high}" + ("\ndominated" if row["dominated"] else "")
 
-    return [(Column("Ratio"), lambda row: _mean(row, "ratio", 1.0)), (Column("Ratio over prices"), bounds)]
+    over = (Column("Ratio over prices"), bounds)
+    if not _has_total(data):
+        return [(Column("Ratio"), partial(_mean, column="ratio", size=1.0)), over]
+    ratios = {"ratio": "Ratio of totals", "events_ratio": "Ratio of events"}
+    return [*((Column(name), partial(_mean, column=key, size=1.0)) for key, name in ratios.items()), over]

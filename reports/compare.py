@@ -64,12 +64,12 @@ class Comparison:
             ``firing_rate`` (spikes per neuron and step); ``synaptic_operations`` and energies per inference in nJ, with
             ``energy_low_nj`` and ``_high_nj`` at all prices low and high; of chips whose static power and time are
             known ``static_nj`` and ``total_nj``, to which ``energy_nj`` contributes the events; ``latency_us``, as
-            modelled; ``static_time_us``, the time that static power takes; ``energy_delay_pj_s``, of chips total x that
-            time; ``ratio``, the mean over seeds of baseline / variant, of totals where they are known; ``ratio_low`` and
-            ``ratio_high``, the exact bounds of the seed-mean energies' ratio over all prices between low and high;
-            ``dominated``, whether no prices at all can turn the ratio past one; ``events_ratio`` and its bounds, the
-            same without static power; ``warnings``, what to know before the ratio is quoted. NaN where unknown; a
-            spread needs two seeds.
+            modelled; ``static_time_us``, the time that static power takes; ``energy_delay_pj_s``, of chips total x
+            that time; ``ratio``, the mean over seeds of baseline / variant, of totals where they are known;
+            ``ratio_low`` and ``ratio_high``, the exact bounds of the seed-mean energies' ratio over all prices between
+            low and high; ``dominated``, whether no prices at all can turn the ratio past one; ``events_ratio`` and its
+            bounds, the same without static power; ``warnings``, what to know before the ratio is quoted. NaN where
+            unknown; a spread needs two seeds.
         """
         return summarise(self.estimates, self.baseline)
 

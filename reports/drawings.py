@@ -23,6 +23,11 @@ PANELS = 4  # per row
 TOP_HEIGHT = 3.1  # inches, of the two figures on the first page
 
 
+def of_events(estimates: Estimates) -> str:
+    """`` of events`` on a chip, whose static power x time no figure shows; nothing elsewhere."""
+    return "" if next(iter(estimates.values()))[0].static_pj is None else " of events"
+
+
 def accuracy_energy(comparison: Comparison) -> Figure | None:
     """Accuracy against energy; None where no accuracy is known."""
     rows = [
@@ -40,7 +45,9 @@ def accuracy_energy(comparison: Comparison) -> Figure | None:
         figures.accuracy_energy(canvas.subplots(), pd.DataFrame(rows), styles)
         figures.variant_legend(canvas, styles, columns=2)
 
-    caption = "Accuracy against energy. Small: seeds; large: their mean. Up and to the left is better."
+    of = of_events(comparison.estimates)
+    caption = f"Accuracy against energy{of}. Small: seeds; large: their mean. Up and to the left is better."
+    caption += " Static power \N{MULTIPLICATION SIGN} time comes on top." * bool(of)
     return Figure("accuracy-energy", caption, draw, NARROW, TOP_HEIGHT)
 
 
@@ -56,7 +63,7 @@ def stacked_energy(comparison: Comparison, estimates: Estimates) -> Figure:
         spacing = {"handlelength": 1.0, "handletextpad": 0.5, "columnspacing": 1.2}
         canvas.legend(handles, labels, loc="outside lower center", ncols=3, **spacing)
 
-    caption = f"Energy by part of the machine, mean over seeds: {machine}."
+    caption = f"Energy{of_events(estimates)} by part of the machine, mean over seeds: {machine}."
     return Figure(f"energy-by-part-{machine}", caption, draw, NARROW, max(TOP_HEIGHT, 0.9 + 0.34 * len(data)))
 
 
@@ -68,7 +75,9 @@ def energy_by_layer(comparison: Comparison) -> Figure:
         figures.energy_by_layer(canvas.subplots(), data, styles)
         figures.variant_legend(canvas, styles, columns=3, kind="bars")
 
-    caption = "Energy by layer, mean over seeds; input: writing the input events into their buffer."
+    of = of_events(comparison.estimates)
+    told = "packets of the input's spikes" if of else "writing the input events into their buffer"
+    caption = f"Energy{of} by layer, mean over seeds; input: {told}."
     return Figure("energy-by-layer", caption, draw, WIDE, 2.9)
 
 
@@ -99,8 +108,8 @@ def sample_energy(comparison: Comparison, data: pd.DataFrame) -> Figure:
         figures.sample_energy(canvas.subplots(), data, styles)
 
     caption = (
-        "Energy of single inferences, samples of all seeds. Line: 5 to 95 %; box: 25 to 75 %; dark mark: median; "
-        "coloured end mark: 95 %."
+        f"Energy{of_events(comparison.estimates)} of single inferences, samples of all seeds. Line: 5 to 95 %; box: 25 "
+        "to 75 %; dark mark: median; coloured end mark: 95 %."
     )
     return Figure("sample-energy", caption, draw, WIDE, 0.7 + 0.3 * len(styles))
 

@@ -13,6 +13,7 @@ from ..energy.sensitivity import monte_carlo, tornado
 from ..energy.shares import Shares, energy_shares
 from ..sim.errors import InvalidInput
 from .blocks import Block, Column, Paragraph, SideBySide, Table
+from .cautions import NOT_RUN
 from .made_of_figures import MEMORIES, price_words, tornado_figure, waterfall_figure
 from .numbers import ENERGY, listed, number, unit_for
 from .tables import records
@@ -20,7 +21,7 @@ from .tables import records
 if TYPE_CHECKING:
     from .compare import Comparison
 
-NEGLIGIBLE = 1e-3  # of the base: a smaller gap has no shares worth a percentage
+NEGLIGIBLE = 1e-3  # a gap smaller than this share of the base has no shares, a price that moves a ratio less no bar
 
 
 def made_of(comparison: Comparison) -> list[Block]:
@@ -31,16 +32,18 @@ def made_of(comparison: Comparison) -> list[Block]:
     sides = comparison.estimates[base], comparison.estimates[focus]
     shared = shared_counts(*sides)
     prices = tornado(shared)
-    swings = prices[prices["swing"] > max(1e-12 * shared.ratio, 0.01 * prices["swing"].max())]
+    swings = prices[prices["swing"] > max(NEGLIGIBLE * shared.ratio, 0.01 * prices["swing"].max())]
     leaning = None if swings.empty else tornado_figure(swings, shared.ratio, base, focus)
     told = [flip_sentence(shared, prices, base, focus), draws_sentence(shared)]
+    if comparison.quantity == "total_pj":
+        told = [_events_sentence(shared_counts(*sides, static=False), base, focus), *told]
     sensitivity = _prices_table(prices, base, focus)
     try:
         shares = energy_shares(*sides)
         rates = pd.concat([break_even(v, b).assign(seed=s) for b, v, s in zip(*sides, comparison.seeds, strict=True)])
     except InvalidInput as error:  # such as machines that route recorded spikes, or networks of other layers
-        shown: list[Block] = [Paragraph(f"There are no shares and no break-even rates here: {error}.", "note")]
-        return [*shown, Paragraph(" ".join(told)), *([leaning] if leaning else []), sensitivity]
+        shown = Paragraph(f"There are no Shapley shares and no break-even rates here: {error}.")
+        return [Paragraph(" ".join(told)), *([leaning] if leaning else []), sensitivity, shown]
     waterfall = waterfall_figure(shares, comparison)
     return [
         Paragraph(" ".join([shares_sentence(shares, base, focus), *told])),
@@ -50,6 +53,16 @@ def made_of(comparison: Comparison) -> list[Block]:
         _rates_table(rates, base, focus),
         Paragraph(_notes(base), "note"),
     ]
+
+
+def _events_sentence(events: SharedCounts, base: str, focus: str) -> str:
+    """The events' own ratio on a chip, before all that is said of the totals."""
+    low, high = (number(bound) for bound in events.bounds)
+    bounds = "whatever the prices within their ranges" if low == high else f"{low} to {high} over the price ranges"
+    return (
+        f"In what follows {base} / {focus} is the ratio of totals, in which static power \N{MULTIPLICATION SIGN} time "
+        f"is one price among the others; of the events alone it is {number(events.ratio)} ({bounds})."
+    )
 
 
 def shares_sentence(shares: Shares, base: str, focus: str) -> str:
@@ -130,8 +143,9 @@ def _shares_table(shares: Shares, base: str, focus: str) -> Table:
         for row in records(data)
     )
     caption = (
-        f"Shapley shares of {focus} \N{MINUS SIGN} {base}; they add up to the gap. Factor: shares of the logarithm of "
-        f"{base} / {focus}, for the mean energies over seeds; they multiply to it."
+        f"Shapley shares of {focus} \N{MINUS SIGN} {base}; they add up to the gap. {NOT_RUN.capitalize()}: every "
+        f"hybrid between the two. Factor: shares of the logarithm of {base} / {focus}, for the mean energies over "
+        "seeds; they multiply to it."
     )
     return Table("shares", caption, (*columns, Column("Factor of the ratio")), cells, data)
 

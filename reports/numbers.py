@@ -19,6 +19,7 @@ class Unit:
 
 
 ENERGY = (Unit("pJ", 1), Unit("nJ", 1e3), Unit("µJ", 1e6), Unit("mJ", 1e9))  # from pJ
+POWER = (Unit("µW", 1e-6), Unit("mW", 1e-3), Unit("W", 1))  # from W
 TIME = (Unit("ns", 1e-9), Unit("µs", 1e-6), Unit("ms", 1e-3), Unit("s", 1))  # from s
 ENERGY_DELAY = (Unit("fJ·s", 1e-15), Unit("pJ·s", 1e-12), Unit("nJ·s", 1e-9), Unit("µJ·s", 1e-6))  # from J s
 COUNT = (Unit("", 1), Unit("thousand", 1e3), Unit("million", 1e6))
@@ -37,7 +38,8 @@ def decimals_for(value: float, digits: int = 3) -> int:
     """Decimal places that show ``digits`` significant digits, and never fewer than all before the point."""
     if value == 0 or not math.isfinite(value):
         return 0
-    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = abs(float(f"{value:.{digits - 1}e}"))  # 0.9996 is shown as 1.00
+    return max(0, digits - 1 - math.floor(math.log10(rounded)))
 
 
 def number(value: float | None, *, digits: int = 3, decimals: int | None = None, signed: bool = False) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import background, drawings, tables, words
+from . import background, chips, drawings, tables, words
 from .blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
 from .cells import gate_table, machine_table, paired_tables, summary_table
 from .made_of import made_of
@@ -23,11 +23,16 @@ def result(comparison: Comparison) -> list[Block]:
     """The first page: the answer in words, the summary, accuracy against energy, energy by part."""
     scatter = drawings.accuracy_energy(comparison)
     stacked = drawings.stacked_energy(comparison, comparison.estimates)
+    about = (
+        chips.three_numbers(comparison.estimates),
+        chips.refused_sentence(comparison, comparison.estimates[comparison.baseline][0].accelerator.name),
+    )
     return [
         Paragraph(words.headline(comparison), "lead"),
         Bullets(tuple(words.verdicts(comparison))),
         summary_table(comparison),
         SideBySide(scatter, stacked) if scatter is not None else stacked,
+        *(Paragraph(text) for text in about if text),
         Paragraph(words.bounds_sentence(comparison)),
         Paragraph(f"{words.samples_sentence(comparison)} {words.seeds_sentence(comparison)}".strip(), "note"),
     ]
@@ -58,7 +63,7 @@ def by_layer(comparison: Comparison) -> list[Block]:
     cells = zip(*(column(data[name], unit.size) for name in data.columns), strict=True)
     rows = tuple((str(layer), *row) for layer, row in zip(data.index, cells, strict=True))
     full = data.rename_axis("layer").reset_index().melt("layer", var_name="variant", value_name="energy_pj")
-    caption = "Energy per inference by layer, mean over seeds."
+    caption = f"Energy{drawings.of_events(comparison.estimates)} per inference by layer, mean over seeds."
     return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, rows, full)]
 
 
@@ -75,6 +80,8 @@ def other_accelerators(comparison: Comparison) -> list[Block]:
     for estimates in comparison.others:
         machine = estimates[comparison.baseline][0].accelerator
         blocks += [Heading(machine.name), Paragraph(f"{machine.title}. {machine.notes}")]
+        about = (chips.three_numbers(estimates), chips.refused_sentence(comparison, machine.name))
+        blocks += [Paragraph(text) for text in about if text]
         blocks.append(machine_table(estimates, comparison.baseline))
     drawn = [drawings.stacked_energy(comparison, estimates) for estimates in comparison.others]
     for left, right in zip_longest(drawn[::2], drawn[1::2]):
@@ -119,9 +126,14 @@ def single_inferences(comparison: Comparison) -> list[Block]:
     unit = unit_for(data["p95_pj"], ENERGY)
     shown = {"mean_pj": "Mean", "median_pj": "Median", "p95_pj": "95 %", "min_pj": "Smallest", "max_pj": "Largest"}
     columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
+    caption = f"Energy{drawings.of_events(comparison.estimates)} of single inferences, samples of all seeds together."
+    if data["static_pj"].notna().all():  # the time of an inference is fixed, so it moves all of them alike
+        shown |= {"static_pj": "Static \N{MULTIPLICATION SIGN} time", "total_pj": "Total, mean"}
+        unit = unit_for(data["total_pj"], ENERGY)
+        columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
+        caption += " Static power \N{MULTIPLICATION SIGN} time is the same for each of them and adds to every figure."
     values = data[list(shown)].to_numpy() / unit.size
     rows = [(name, *map(number, row)) for name, row in zip(data["variant"], values.tolist(), strict=True)]
-    caption = "Energy of single inferences, samples of all seeds together."
     return [
         drawings.sample_energy(comparison, data),
         Table("energy-of-inferences", caption, columns, tuple(rows), data),
@@ -132,7 +144,8 @@ def gate_cost(comparison: Comparison) -> list[Block]:
     """What a live gate costs beside the same spikes without it."""
     data = tables.gate_cost(comparison)
     if data.empty:
-        return [Paragraph("No variant has a live gate.")]
+        machine = comparison.estimates[comparison.baseline][0].accelerator.name
+        return [Paragraph(f"No variant has a live gate. {chips.refused_sentence(comparison, machine)}".strip())]
     blocks: list[Block] = []
     for variant, part in data.groupby("variant", sort=False):
         blocks.append(Paragraph(words.gate_sentence(comparison, str(variant), part)))
@@ -147,7 +160,7 @@ def build_report(comparison: Comparison) -> Report:
     subtitle = (
         f"{words.dataset_title(comparison)[:1].upper()}{words.dataset_title(comparison)[1:]}; "
         f"{first.operations.workload.name}, {first.operations.steps} steps, {first.operations.samples:,} test samples, "
-        f"{seeds}; {first.accelerator.name}. Simulated energy, not validated against silicon."
+        f"{seeds}; {first.accelerator.name}. {chips.validation_sentence(first)}"
     )
     sections = tuple(Section(title, tuple(make(comparison))) for title, make in SECTIONS.items())
     extra: dict[str, pd.DataFrame] = {"energy": tables.energy(comparison), "samples": tables.per_sample(comparison)}

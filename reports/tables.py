@@ -127,18 +127,26 @@ def training(comparison: Comparison) -> pd.DataFrame:
 
 
 def per_sample(comparison: Comparison) -> pd.DataFrame:
-    """Energy and time of every inference: ``variant, seed, sample, energy_pj, latency_s``."""
+    """Energy and time of every inference: ``variant, seed, sample, energy_pj, static_pj, total_pj, latency_s``.
+
+    ``energy_pj`` is that of events; NaN where static power or time is not known.
+    """
     frames = []
     for variant, seed, result in every_estimate(comparison):
         times = result.actions.latency_s
         columns = {"variant": variant, "seed": seed, "sample": np.arange(result.operations.samples)}
         latency = np.nan if times is None else times
-        frames.append(pd.DataFrame({**columns, "energy_pj": result.sample_pj, "latency_s": latency}))
+        static = np.nan if result.static_pj is None else result.static_pj
+        energies = {"energy_pj": result.sample_pj, "static_pj": static, "total_pj": result.sample_pj + static}
+        frames.append(pd.DataFrame({**columns, **energies, "latency_s": latency}))
     return pd.concat(frames, ignore_index=True)
 
 
 def quantiles(comparison: Comparison) -> pd.DataFrame:
-    """Energy in pJ per variant over the samples of all seeds: mean, quantiles, smallest and largest."""
+    """Energy of events in pJ per variant over the samples of all seeds: mean, quantiles, smallest and largest.
+
+    ``static_pj`` and ``total_pj`` are means; NaN where static power or time is not known.
+    """
     rows = {}
     for variant, group in comparison.estimates.items():
         values = np.concatenate([result.sample_pj for result in group])
@@ -146,6 +154,8 @@ def quantiles(comparison: Comparison) -> pd.DataFrame:
         names = ("p05_pj", "p25_pj", "median_pj", "p75_pj", "p95_pj")
         rows[variant] = {"mean_pj": float(values.mean()), **dict(zip(names, levels, strict=True))}
         rows[variant] |= {"min_pj": float(values.min()), "max_pj": float(values.max())}
+        static = float(np.mean([np.nan if result.static_pj is None else result.static_pj for result in group]))
+        rows[variant] |= {"static_pj": static, "total_pj": float(values.mean()) + static}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant").reset_index()
 
 
@@ -201,9 +211,27 @@ def prices(comparison: Comparison) -> pd.DataFrame:
                     key = machine.price_key(component, action)
                     row = {"accelerator": machine.name, "action": key, "per": "word" if memory else "operation"}
                     rows[machine.name, key] = row | dataclasses.asdict(machine.prices[key])
+                if (static := _static_row(result)) is not None:
+                    rows[machine.name, static["action"]] = static
     order = [estimates[comparison.baseline][0].accelerator.name for estimates in machines(comparison)]
     ordered = sorted(rows.values(), key=lambda row: (order.index(row["accelerator"]), row["per"], row["action"]))
     return pd.DataFrame(ordered)
+
+
+def _static_row(result: EnergyEstimate) -> dict[str, Any] | None:
+    """Static power x time as a price: the energy of one chip, or one core in use, in one step."""
+    machine, static = result.accelerator, result.accelerator.static
+    prices = None if static is None else static.step_price_pj(getattr(machine.architecture, "step_s", None))
+    if static is None or prices is None:
+        return None
+    figures = [figure for figure in (static.static_power_w, static.seconds_per_step) if figure is not None]
+    reasons = [figure.reason for figure in figures if figure.reason]
+    first = next(iter(machine.prices.values()))
+    row: dict[str, Any] = {"accelerator": machine.name, "action": f"static_power.{static.per}", "per": "step"}
+    row |= dict(zip(("low", "value", "high"), prices, strict=True))
+    row |= {"node_nm": first.node_nm, "voltage_v": first.voltage_v, "scope": static.per}
+    row |= {"basis": ", ".join(dict.fromkeys(figure.basis for figure in figures))}
+    return row | {"source": "; ".join(figure.source for figure in figures), "reason": "; ".join(reasons) or None}
 
 
 def priced(comparison: Comparison) -> pd.DataFrame:
@@ -214,6 +242,8 @@ def priced(comparison: Comparison) -> pd.DataFrame:
             for result in results:
                 for component, action in result.table[["component", "action"]].itertuples(index=False):
                     found.setdefault((result.accelerator.name, str(component)), set()).add(str(action))
+                if result.static_pj is not None:
+                    found[result.accelerator.name, "static power"] = {"time per step, measured or fixed"}
     rows = [(*key, ", ".join(sorted(actions))) for key, actions in found.items()]
     return pd.DataFrame(rows, columns=["accelerator", "component", "actions"])
 
@@ -224,6 +254,8 @@ def omitted(comparison: Comparison) -> pd.DataFrame:
     for group in machines(comparison):
         for results in group.values():
             for part, reason in results[0].actions.omitted.items():
+                if part == "static power" and results[0].static_pj is not None:
+                    continue  # it has a number of its own
                 rows[results[0].accelerator.name, part] = reason
     return pd.DataFrame([(*key, reason) for key, reason in rows.items()], columns=["accelerator", "part", "reason"])
 

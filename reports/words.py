@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .compare import Comparison
 
+ONE_SEED = ", from one seed only, which cannot tell a difference from chance"
 DATASETS = {
     "digits-events": "simulated events of real digits",
     "digits": "static images of real digits, direct encoding",
@@ -54,22 +55,45 @@ def rates_sentence(comparison: Comparison) -> str:
 
 
 def headline(comparison: Comparison) -> str:
-    """One sentence: accuracy, energy per inference, and how many times less or more than every reference."""
+    """One sentence: accuracy, energy per inference, and how many times less or more than every reference.
+
+    Of a chip whose static power is known it gives the total and what it is made of, and the events' ratios too.
+    """
     focus, row = comparison.focus, _row(comparison)
     accuracy = _percent(row["accuracy"], row["accuracy_spread"])
-    energy = row["energy_nj"] * 1e3
-    unit = unit_for([energy], ENERGY)
     machine = comparison.estimates[focus][0].accelerator.name
     sentence = f"At {accuracy} accuracy, {focus} uses" if accuracy else f"{focus} uses"
-    sentence += f" {number(energy / unit.size)} {unit.name} per inference on {machine}"
-    rows = _differences(comparison, "energy_pj")
-    clauses = []
+    sentence += f" {_energy(1e3 * row[comparison.quantity.replace('_pj', '_nj')])} per inference on {machine}"
+    clauses = _clauses(comparison, comparison.quantity)
+    if comparison.quantity == "energy_pj":
+        return f"{sentence}: {clauses}." if clauses else f"{sentence}."
+    sentence += (
+        f", {_energy(1e3 * row['energy_nj'])} of it in events and {_energy(1e3 * row['static_nj'])} static power"
+    )
+    sentence += " \N{MULTIPLICATION SIGN} time"
+    if not clauses:
+        return f"{sentence}."
+    if len(comparison.seeds) < 2:
+        clauses = clauses.removesuffix(ONE_SEED)  # said once, at the end
+    return f"{sentence}: in total {clauses}; in events alone {_clauses(comparison, 'energy_pj')}."
+
+
+def _energy(energy_pj: float) -> str:
+    unit = unit_for([energy_pj], ENERGY)
+    return f"{number(energy_pj / unit.size)} {unit.name}"
+
+
+def _clauses(comparison: Comparison, quantity: str) -> str:
+    """How many times less or more of an energy the focus uses than each reference."""
+    rows, clauses = _differences(comparison, quantity), []
     for index, reference in enumerate(names := references(comparison)):
-        ours, theirs = (np.array([e.energy_pj for e in comparison.estimates[name]]) for name in (focus, reference))
+        ours, theirs = (
+            np.array([getattr(e, quantity) for e in comparison.estimates[name]])
+            for name in (comparison.focus, reference)
+        )
         clause = f"{_times(float((theirs / ours).mean()))} {reference}"
-        last = index == len(names) - 1
-        clauses.append(clause + _whether(comparison, rows[reference], last=last))
-    return f"{sentence}: {listed(clauses)}." if clauses else f"{sentence}."
+        clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
+    return listed(clauses)
 
 
 def _times(ratio: float) -> str:
@@ -82,7 +106,7 @@ def _times(ratio: float) -> str:
 def _whether(comparison: Comparison, row: dict[str, Any], *, last: bool) -> str:
     seeds = len(comparison.seeds)
     if seeds < 2:
-        return ", from one seed only, which cannot tell a difference from chance" if last else ""
+        return ONE_SEED if last else ""
     told = "is distinguishable" if row["distinguishable"] else "is not distinguishable"
     if last:
         return f", which {told} over {seeds} seeds"
@@ -91,24 +115,39 @@ def _whether(comparison: Comparison, row: dict[str, Any], *, last: bool) -> str:
 
 def verdicts(comparison: Comparison) -> list[str]:
     """What the figures do and do not show of the focus against each reference, one sentence each."""
-    energies, accuracies = (_differences(comparison, quantity) for quantity in ("energy_pj", "accuracy"))
-    sentences = [_verdict(comparison, name, energies[name], accuracies.get(name)) for name in references(comparison)]
+    energies, accuracies = (_differences(comparison, quantity) for quantity in (comparison.quantity, "accuracy"))
+    events = {} if comparison.quantity == "energy_pj" else _differences(comparison, "energy_pj")
+    sentences = [
+        _verdict(comparison, name, energies[name], accuracies.get(name), events.get(name))
+        for name in references(comparison)
+    ]
     derived = [name for name in comparison.estimates if name.startswith(f"{comparison.focus},")]
     return sentences + [_derived(comparison, name) for name in derived]
 
 
-def _verdict(comparison: Comparison, reference: str, energy: dict[str, Any], accuracy: dict[str, Any] | None) -> str:
+def _verdict(
+    comparison: Comparison,
+    reference: str,
+    energy: dict[str, Any],
+    accuracy: dict[str, Any] | None,
+    events: dict[str, Any] | None,
+) -> str:
     focus, seeds = comparison.focus, len(comparison.seeds)
     told = _told(energy, seeds)
     change = _change(energy, seeds)
+    what = "energy" if events is None else "total energy"
     if seeds < 2:  # neither beaten nor not
-        sentence = f"{focus} against {reference} on energy: {change}, {told}"
+        sentence = f"{focus} against {reference} on {what}: {change}, {told}"
     elif energy["difference"] < 0 and energy["distinguishable"]:
-        sentence = f"{focus} beats {reference} on energy: {change}, {told}"
+        sentence = f"{focus} beats {reference} on {what}: {change}, {told}"
     else:
         joint = ", but" if energy["difference"] < 0 else ","
-        sentence = f"{focus} does not beat {reference} on energy: {change}{joint} {told}"
-    return f"{sentence}{_accuracy_clause(accuracy, seeds)}."
+        sentence = f"{focus} does not beat {reference} on {what}: {change}{joint} {told}"
+    return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(accuracy, seeds)}."
+
+
+def _events_clause(row: dict[str, Any] | None, seeds: int) -> str:
+    return "" if row is None else f"; events alone {_change(row, seeds)}, {_told(row, seeds)}"
 
 
 def _change(energy: dict[str, Any], seeds: int) -> str:
@@ -138,10 +177,13 @@ def _told(row: dict[str, Any], seeds: int) -> str:
 
 
 def _derived(comparison: Comparison, name: str) -> str:
-    rows = records(comparison.paired(("energy_pj", "accuracy"), [(name, comparison.focus)]))
-    seeds, accuracy = len(comparison.seeds), rows[1] if len(rows) > 1 else None
-    sentence = f"{name} against {comparison.focus} on energy: {_change(rows[0], seeds)}, {_told(rows[0], seeds)}"
-    return f"{sentence}{_accuracy_clause(accuracy, seeds)}."
+    quantities = (comparison.quantity, "accuracy", "energy_pj")
+    rows = {row["quantity"]: row for row in records(comparison.paired(quantities, [(name, comparison.focus)]))}
+    energy, seeds = rows[comparison.quantity], len(comparison.seeds)
+    events = None if comparison.quantity == "energy_pj" else rows["energy_pj"]
+    what = "energy" if events is None else "total energy"
+    sentence = f"{name} against {comparison.focus} on {what}: {_change(energy, seeds)}, {_told(energy, seeds)}"
+    return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(rows.get('accuracy'), seeds)}."
 
 
 def _differences(comparison: Comparison, quantity: str) -> dict[str, dict[str, Any]]:
@@ -165,11 +207,13 @@ def bounds_sentence(comparison: Comparison) -> str:
     row = _row(comparison)
     if comparison.focus == comparison.baseline:
         return ""
-    low, high = number(row["ratio_low"]), number(row["ratio_high"])
+    total = comparison.quantity == "total_pj"
     sentence = (
-        f"With every price anywhere between its low and high value, {comparison.baseline} / {comparison.focus} stays "
-        f"between {low} and {high} (both sides share the prices)"
+        f"With every price anywhere between its low and high value, {comparison.baseline} / {comparison.focus}"
+        f"{' in total' * total} stays {_within(row['ratio_low'], row['ratio_high'])} (both sides share the prices)"
     )
+    if total:
+        sentence += f", of the events alone {_within(row['events_ratio_low'], row['events_ratio_high'])}"
     if row["dominated"]:
         return (
             f"{sentence}; one side needs no more of every action, so the comparison is dominated: no price flips this."
@@ -177,6 +221,10 @@ def bounds_sentence(comparison: Comparison) -> str:
     if row["ratio_low"] < 1 < row["ratio_high"]:
         return f"{sentence}: within these ranges the prices decide which of the two costs less."
     return f"{sentence}: within these ranges no price changes which of the two costs less."
+
+
+def _within(low: float, high: float) -> str:
+    return f"at {number(low)}" if number(low) == number(high) else f"between {number(low)} and {number(high)}"
 
 
 def samples_sentence(comparison: Comparison) -> str:

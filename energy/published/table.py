@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from ...sim.errors import InvalidInput
@@ -42,13 +44,19 @@ def score_all(counts: OperationCounts) -> dict[str, PublishedScore]:
 
 
 def score_table(counts: OperationCounts) -> pd.DataFrame:
-    """The table of `score_all`: ``model, version, title, node, scope, energy_pj, figures, warnings, source``.
+    """The table of `score_all`: ``model, version, title, node, scope, group, energy_pj, figures, warnings, source``.
 
-    Rows of different node or scope must not be divided by each other; each row carries both.
+    Rows of different node, precision or scope must not be divided by each other: only rows of one ``group`` may, and
+    the warnings of every row with an energy name them. The node carries voltage and precision.
     """
     import pandas as pd
 
     scores = score_all(counts)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for model in PUBLISHED_MODELS:
+        if model.name in scores and scores[model.name].energy_pj is not None:
+            alike.setdefault((model.node, model.scope), []).append(model.name)
+    groups = {name: letter for letter, names in zip(ascii_lowercase, alike.values(), strict=False) for name in names}
     rows = [
         {
             "model": model.name,
@@ -56,15 +64,26 @@ def score_table(counts: OperationCounts) -> pd.DataFrame:
             "title": model.title,
             "node": model.node,
             "scope": model.scope,
+            "group": groups.get(model.name, ""),
             "energy_pj": scores[model.name].energy_pj,
             "figures": dict(scores[model.name].figures),
-            "warnings": "; ".join(scores[model.name].warnings),
+            "warnings": "; ".join([*scores[model.name].warnings, *_no_ratio(model, alike)]),
             "source": model.source,
         }
         for model in PUBLISHED_MODELS
         if model.name in scores
     ]
     return pd.DataFrame(rows)
+
+
+def _no_ratio(model: PublishedModel, alike: Mapping[tuple[str, str], list[str]]) -> list[str]:
+    """With which other rows an energy may make a ratio."""
+    names = alike.get((model.node, model.scope), [])
+    if model.name not in names:
+        return []
+    others = [name for name in names if name != model.name]
+    rest = f"any but {', '.join(others)}" if others else "any other row"
+    return [f"no ratio with {rest}: node, precision or scope differ"]
 
 
 _SOP_SOURCE = "Spikingformer, Zhou et al. 2023, arXiv:2304.11954, eq. 19-20; prices: Horowitz 2014"

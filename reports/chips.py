@@ -1,0 +1,112 @@
+"""What a report says of a machine as a chip: its three numbers, measurements it was set against, what it cannot run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ..energy.validation import validation
+from .blocks import Block, Bullets, Column, Paragraph, Table
+from .numbers import POWER, TIME, listed, number, unit_for
+
+if TYPE_CHECKING:
+    from ..energy.estimate import EnergyEstimate
+    from .compare import Comparison
+    from .matching import Estimates
+
+FEW = 3  # networks that are named in one cell; all are in the table's file
+IDLE = (
+    "A measured dynamic energy is what is left above some idle, and idle is not one number: on one Loihi board 29.8 mW "
+    "after boot and 96.3 mW after a first run, which moves the dynamic energy of one network by 5.8 times. Each row "
+    "therefore names the idle that its measurement subtracts."
+)
+
+
+def three_numbers(estimates: Estimates) -> str:
+    """What a chip's three numbers are and which of them ratios use; empty where no static power is known."""
+    result = next(iter(estimates.values()))[0]
+    static, seconds = result.accelerator.static, result.static_time_s
+    if static is None or seconds is None:
+        return ""
+    step, power = seconds / result.actions.steps, static.static_power_w
+    timed = "fixed" if static.seconds_per_step is None else "measured on another network"
+    scale, watt = unit_for([step], TIME), unit_for([power.value], POWER)
+    sentence = (
+        f"{result.accelerator.name} has three numbers: the energy of events; static power \N{MULTIPLICATION SIGN} time "
+        f"({number(power.value / watt.size)} {watt.name} per {static.per}, {number(step / scale.size)} {scale.name} "
+        f"per step, {timed}; {result.actions.steps} machine steps); and their sum, the total. Ratios are of totals, "
+        f"for an event sum is no total of a chip; those of events stand beside them. {_same_static(estimates)}Energy "
+        f"\N{MULTIPLICATION SIGN} delay is the total times that time"
+    )
+    if static.seconds_per_step is None:
+        return f"{sentence}."
+    return f"{sentence}; the latency is the modelled time of the events alone."
+
+
+def _same_static(estimates: Estimates) -> str:
+    static = {each.static_pj for group in estimates.values() for each in group}
+    if len(static) > 1:
+        return ""
+    return "The static part is the same for every variant and inference here, so totals lie closer together. "
+
+
+def validation_sentence(result: EnergyEstimate) -> str:
+    """How the report's machine stands against silicon, for the line below its title."""
+    bands = validation(result.accelerator).bands
+    if not bands:
+        return "Simulated energy, not validated against silicon."
+    cases = len({case for band in bands for case in band.cases})
+    return (
+        f"Simulated energy; this machine was set against {cases} published measured networks, see "
+        f"What was priced, and what was not."
+    )
+
+
+def refused_sentence(comparison: Comparison, machine: str) -> str:
+    """Which variants a machine cannot run, and why."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in comparison.refused.get(machine, {}).items():
+        reasons.setdefault(reason, []).append(name)
+    return " ".join(f"Not run on {machine}: {listed(names)}; {reason}." for reason, names in reasons.items())
+
+
+def silicon(machines: list[Estimates]) -> list[Block]:
+    """The band of predicted over measured that applies to each machine, or that there is none, and why."""
+    known = {each.name: validation(each) for each in (next(iter(m.values()))[0].accelerator for m in machines)}
+    verdicts = tuple(f"{name}, predicted over measured: {found.verdict}." for name, found in known.items())
+    blocks: list[Block] = [Paragraph("How far each machine was set against silicon:"), Bullets(verdicts)]
+    rows = [
+        {
+            "accelerator": name,
+            "predicted": band.predicted,
+            "measured": band.measured,
+            "ratio_low": band.low,
+            "ratio_high": band.high,
+            "measurements": band.measurements,
+            "networks": "; ".join(band.cases),
+            "sources": "; ".join(band.cases.values()),
+        }
+        for name, found in known.items()
+        for band in found.bands
+    ]
+    if not rows:
+        return blocks
+    data = pd.DataFrame(rows)
+    cells = []
+    for name, found in known.items():
+        for band in found.bands:
+            networks = "; ".join(band.cases) if len(band.cases) <= FEW else f"{len(band.cases)} networks"
+            ratio = _range(band.low, band.high)
+            cells.append((name, band.predicted, band.measured, ratio, str(band.measurements), networks))
+    columns = (
+        *(Column("Accelerator", text=True), Column("Predicted", text=True, wide=True)),
+        *(Column("Measured", text=True, wide=True), Column("Predicted / measured"), Column("Cases")),
+        Column("Networks", text=True, wide=True),
+    )
+    caption = "Set against published silicon; the sources are in the table beside this report."
+    return [*blocks, Paragraph(IDLE), Table("silicon", caption, columns, tuple(cells), data)]
+
+
+def _range(low: float, high: float) -> str:
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
