@@ -277,7 +277,7 @@ def breakeven(
     from .energy.estimate import estimate as make_estimate
 
     machine = load_accelerator(accelerator)
-    variant, reference = (make_estimate(_count(_open_trace(path)), machine) for path in (trace, against))
+    variant, reference = (make_estimate(_open_trace(path), machine) for path in (trace, against))
     rates: Any = break_even(variant, reference)
     table = new_table("layer", "firing rate", "of the other", "break-even, compute", "break-even, machine")
     for layer, *figures in rates.itertuples(index=False):
