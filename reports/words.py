@@ -91,15 +91,17 @@ def _clauses(comparison: Comparison, quantity: str) -> str:
             np.array([getattr(e, quantity) for e in comparison.estimates[name]])
             for name in (comparison.focus, reference)
         )
-        clause = f"{_times(float((theirs / ours).mean()))} {reference}"
+        told = bool(rows[reference]["distinguishable"])
+        clause = f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}"
         clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
     return listed(clauses)
 
 
-def _times(ratio: float) -> str:
+def _times(ratio: float, *, distinguishable: bool) -> str:
     """``ratio`` is reference / focus: above one the focus uses less."""
     if number(ratio) == number(1.0):
-        return "as much as"
+        percent = 100 * (1 - 1 / ratio)
+        return f"{number(abs(percent))} % {'less' if percent > 0 else 'more'} than" if distinguishable else "as much as"
     return f"{number(ratio)} times less than" if ratio > 1 else f"{number(1 / ratio)} times more than"
 
 

@@ -1,5 +1,6 @@
 """Break-even rates: the closed form on compute against bisection, and the machine's against its own energies."""
 
+import dataclasses
 import math
 
 import pytest
@@ -106,3 +107,10 @@ def test_a_silent_variant_has_no_rate_to_scale():
 def test_accelerators_are_not_mixed():
     with pytest.raises(InvalidInput, match="different accelerators"):
         break_even(priced(0.1, CHIP), priced(0.1, SOP))
+
+
+def test_a_many_core_chip_says_why_it_has_no_break_even():
+    chip = load_accelerator("truenorth")
+    sides = [dataclasses.replace(each, accelerator=chip) for each in pair(CHIP)]
+    with pytest.raises(InvalidInput, match="truenorth is a many-core chip, on which each single spike is routed"):
+        break_even(*sides)

@@ -64,7 +64,7 @@ def test_one_variant_has_no_ratio():
 
 def test_networks_of_other_sizes_have_prices_but_no_shares():
     found = made_of(compare({"a": estimates(0.1), "b": estimates(0.1, hidden=32)}, "a"))
-    assert any(isinstance(block, Paragraph) and "There are no shares" in block.text for block in found)
+    assert any(isinstance(block, Paragraph) and "There are no Shapley shares" in block.text for block in found)
     assert [block.name for block in found if isinstance(block, Table)] == ["sensitivity"]
 
 

@@ -588,6 +588,23 @@ def test_the_table_holds_one_row_a_scoring_model_with_its_node_and_scope():
     assert table[["node", "scope", "source", "version"]].map(bool).all(axis=None)
 
 
+def test_only_rows_of_one_node_and_scope_share_a_letter():
+    table = score_table(counted())
+    priced = table[table["energy_pj"].notna()]
+    for row in priced.itertuples():
+        alike = priced[(priced["node"] == row.node) & (priced["scope"] == row.scope)]
+        assert set(alike.index) == set(priced[priced["group"] == row.group].index)
+
+
+def test_every_energy_carries_the_warning_on_ratios_in_its_row():
+    table = score_table(counted()).set_index("model")
+    priced = table[table["energy_pj"].notna()]
+    assert priced["warnings"].str.contains("no ratio with any").all()
+    told = priced.loc["sop-first-layer-once", "warnings"]
+    assert told.endswith("no ratio with any but sop-first-layer-per-step: node, precision or scope differ")
+    assert (table.loc[table["energy_pj"].isna(), "group"] == "").all()
+
+
 def test_model_names_are_unique():
     assert len({model.name for model in PUBLISHED_MODELS}) == len(PUBLISHED_MODELS)
 

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spikejoule.energy.ratio import dominated, ratio_bounds
+from spikejoule.energy.accelerator import load_accelerator
+from spikejoule.energy.estimate import price_actions
+from spikejoule.energy.ratio import dominated, ratio_bounds, shared_counts
 from spikejoule.reports.paired import bootstrap_interval
 from spikejoule.sim.errors import InvalidInput
+from spikejoule.sim.execution import ActionCounts
+from spikejoule.sim.synthetic import bernoulli_counts
+from spikejoule.sim.workload import Linear, Workload
 
 counts = st.integers(0, 1_000_000)
 prices = st.tuples(st.floats(0.001, 100), st.floats(0, 100)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -113,3 +118,34 @@ def test_the_bootstrap_of_many_values_is_seeded_and_close_to_the_normal_one():
 def test_the_bootstrap_never_leaves_the_range_of_the_values(values):
     low, high = bootstrap_interval(values)
     assert min(values) <= low <= high <= max(values)
+
+
+# Static power as one price -------------------------------------------------------------------------------------------
+def on_truenorth(hidden, events):
+    """A chip's estimate of so many synaptic events on the cores that so many neurons take, over two ticks."""
+    layer = Linear(name="fc", in_shape=(1,), out_features=hidden)
+    net = Workload(name="net", input_shape=(1,), layers=(layer,))
+    actions = {("fc", "synapse", "synop.dense"): np.full((2, 1), events // 2)}
+    operations = bernoulli_counts(net, 0.0, steps=2)
+    return price_actions(operations, ActionCounts(2, 1, actions, {}, {}), load_accelerator("truenorth"))
+
+
+def test_static_power_is_one_price_shared_by_both_sides():
+    """600 neurons are three cores, 300 are two: 15.73 uW x 1 ms each and tick; 2.297 pJ per event."""
+    base, variant = on_truenorth(600, 4000), on_truenorth(300, 2000)
+    shared = shared_counts([base], [variant])
+    assert shared.keys == ("static_power.core", "synop.dense")
+    assert shared.groups == ("static", "logic")
+    assert (shared.base.tolist(), shared.variant.tolist()) == ([6, 4000], [4, 2000])
+    expected = (6 * 15730 + 4000 * 2.297) / (4 * 15730 + 2000 * 2.297)
+    assert shared.ratio == pytest.approx(expected) == base.total_pj / variant.total_pj
+
+
+def test_without_the_static_part_the_ratio_is_that_of_events():
+    shared = shared_counts([on_truenorth(600, 4000)], [on_truenorth(300, 2000)], static=False)
+    assert shared.keys == ("synop.dense",)
+    assert shared.ratio == 2.0
+
+
+def test_a_chip_that_needs_more_cores_is_not_dominated_by_fewer_events():
+    assert not shared_counts([on_truenorth(600, 2000)], [on_truenorth(300, 4000)]).dominated

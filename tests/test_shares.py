@@ -143,3 +143,10 @@ def test_networks_of_other_sizes_are_refused(sides):
 def test_shares_are_plain_data():
     values = dict.fromkeys(coalitions(SWITCHES), 5.0)
     assert Shares(values).energy_pj == dict.fromkeys(SWITCHES, 0.0)
+
+
+def test_a_many_core_chip_says_why_it_has_no_shares(sides):
+    chip = load_accelerator("loihi1-sanafe")
+    moved = [[dataclasses.replace(each, accelerator=chip) for each in side] for side in sides]
+    with pytest.raises(InvalidInput, match="many-core chip, on which each single spike is routed"):
+        energy_shares(*moved)

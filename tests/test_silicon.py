@@ -1,5 +1,6 @@
 """Predictions against published measurements of chips, through the public functions."""
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from spikejoule.energy.accelerator import load_accelerator
+from spikejoule.energy.accelerator import accelerator_names, load_accelerator
 from spikejoule.energy.estimate import estimate
 from spikejoule.energy.silicon import (
     EventCounts,
@@ -17,6 +18,7 @@ from spikejoule.energy.silicon import (
     scaling_slope_pj,
     static_energy_pj,
 )
+from spikejoule.energy.validation import validation
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Linear, Workload
@@ -133,6 +135,48 @@ def test_bad_static_sections_and_flags_are_refused(tmp_path, change, message):
     path.write_text(yaml.safe_dump(source | change))
     with pytest.raises(InvalidInput, match=message):
         load_accelerator(path)
+
+
+@pytest.mark.parametrize("name", accelerator_names())
+def test_every_accelerator_says_what_it_models_and_how_it_was_checked(name):
+    about = validation(load_accelerator(name))
+    assert about.modelled
+    assert about.not_modelled
+    assert about.bands or about.verdict.startswith("none: ")
+
+
+def test_the_band_of_the_keyword_spotter_by_hand():
+    """4.36 uJ in events and 104 mW x 3.373 ms, over what was measured: 47.0 uJ above one idle, 371.7 uJ in total."""
+    bands = {
+        (b.predicted.split(",")[0], b.measured): b for b in validation(DAVIES).bands if "rate of 0.1" in b.predicted
+    }
+    above_idle = bands["events", "dynamic, above the idle after a first run"]
+    total = bands["events + static power x measured time", "total"]
+    assert above_idle.low == pytest.approx(4.36 / 47.0, rel=0.01)
+    assert total.high == pytest.approx((4.36 + 104e-3 * 3373) / 371.7, rel=0.002)
+
+
+def test_every_measured_dynamic_energy_names_its_idle():
+    dynamic = [b.measured for chip in (DAVIES, SANAFE) for b in validation(chip).bands if "dynamic" in b.measured]
+    assert dynamic
+    assert all("idle" in measured or "above static" in measured for measured in dynamic)
+
+
+def test_a_changed_machine_has_no_band():
+    assert validation(dataclasses.replace(DAVIES, title="mine")).bands == ()
+    assert "nothing was compared" in validation(dataclasses.replace(DAVIES, name="mine")).verdict
+
+
+def test_static_power_as_a_price_per_step():
+    assert DAVIES.static.step_price_pj(None) == pytest.approx((0.104 * 337.3e6,) * 3)
+    assert load_accelerator("truenorth").static.step_price_pj(1e-3) == pytest.approx((15730.0,) * 3)
+    assert dataclasses.replace(DAVIES.static, seconds_per_step=None).step_price_pj(None) is None
+
+
+def test_the_time_behind_the_static_part_is_the_measured_one(trace):
+    result = estimate(trace, DAVIES)
+    assert result.static_time_s == pytest.approx(result.actions.steps * 337.3e-6)
+    assert result.compared_pj == result.total_pj
 
 
 def test_the_page_and_its_figure_are_up_to_date(monkeypatch):
