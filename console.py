@@ -74,7 +74,8 @@ def show_estimate(result: EnergyEstimate) -> None:
     print(f"set against silicon, predicted over measured: {known.verdict}")
     for band in known.bands:
         if band.measured.startswith("dynamic"):
-            print(f"  {band.predicted}: {band.low:.3g} to {band.high:.3g} of {band.measured}")
+            ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
+            print(f"  {band.predicted}: {ratio} of {band.measured}")
     if result.latency_s is not None:
         print(f"{result.latency_s * 1e6:,.4g} us per inference")
     if result.power_w is not None and result.energy_delay_js is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
 from .pricing import price_actions
+from .validation import validation
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class EnergyEstimate:
         return self.table.groupby(list(columns), sort=False)["energy_pj"].sum()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: totals, table, coverage and provenance. Energies in pJ, times in s."""
+        """Plain data for JSON: totals, bands against silicon, table, coverage, origin. Energies in pJ, times in s."""
         low, high = self.bounds_pj
         quantiles = np.quantile(self.sample_pj, [0.5, 0.95])
         return {
@@ -148,6 +149,7 @@ class EnergyEstimate:
             "events_pj": self.events_pj,
             "static_pj": self.static_pj,
             "total_pj": self.total_pj,
+            "validation": asdict(validation(self.accelerator)),
             "latency_s": self.latency_s,
             "power_w": self.power_w,
             "energy_delay_js": self.energy_delay_js,

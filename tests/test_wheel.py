@@ -42,6 +42,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "spikejoule/energy/accelerators/sop-45nm.yaml" in names
+    assert "spikejoule/energy/validation.yaml" in names
     assert "spikejoule/configs/learning_rates.yaml" in names
     assert any(name.startswith("spikejoule/reports/templates/") for name in names)
     tops = {name.split("/")[0] for name in names}
