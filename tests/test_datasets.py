@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from spikejoule.models.datasets import DATASETS, SPLITS, load_dataset, split_dataset, to_frames
+from spikejoule.models.augment import Augmentation, augmentation_rng
+from spikejoule.models.datasets import SPLITS, Preprocessing, batches, load_dataset, split_dataset
 from spikejoule.models.events import EVENT_DTYPE, SENSOR, gaze, simulate_events, upsample
+from spikejoule.models.frames import to_frames
 from spikejoule.sim.errors import InvalidInput
 
-OFFLINE = [name for name in DATASETS if name != "nmnist"]
+OFFLINE = ["digits-events", "digits"]  # the others need files: test_dataset_files.py
 
 
 def spot(size: int = 8) -> np.ndarray:
@@ -111,13 +113,58 @@ def test_unknown_set_or_steps_are_refused(name, steps, message):
         load_dataset(name, steps)
 
 
-def test_nmnist_without_a_network_names_the_offline_sets(tmp_path, monkeypatch):
-    import urllib.error
-    import urllib.request
+@pytest.mark.parametrize("name", OFFLINE)
+def test_five_folds_test_every_image_once(name):
+    images = load_dataset(name, 2)
+    whole = np.concatenate([images.split(split).inputs for split in SPLITS]).reshape(1797, -1)
+    folds = [load_dataset(name, 2, fold=fold) for fold in range(5)]
+    tested = np.concatenate([data.test.inputs for data in folds]).reshape(1797, -1)
+    assert sorted(map(bytes, tested)) == sorted(map(bytes, whole))
 
-    def no_network(*args, **kwargs):
-        raise urllib.error.URLError("no route to host")
 
-    monkeypatch.setattr(urllib.request, "urlopen", no_network)
-    with pytest.raises(InvalidInput, match=r"could not be downloaded.*digits-events, digits"):
-        load_dataset("nmnist", 4, folder=tmp_path)
+@pytest.mark.parametrize("fold", range(5))
+def test_folds_are_stratified_and_their_parts_disjoint(fold):
+    data = split_dataset(np.arange(100).reshape(100, 1, 1), np.arange(100) % 5, name="n", description="", fold=fold)
+    assert [len(data.split(split)) for split in SPLITS] == [60, 20, 20]
+    assert [set(np.bincount(data.split(split).labels)) for split in SPLITS] == [{12}, {4}, {4}]
+    seen = np.concatenate([data.split(split).inputs.ravel() for split in SPLITS])
+    assert sorted(seen.tolist()) == list(range(100))
+
+
+@pytest.mark.parametrize("fold", [-1, 5, 0.5, True])
+def test_a_fold_that_is_not_there_is_refused(fold):
+    with pytest.raises(InvalidInput, match="integer from 0"):
+        load_dataset("digits", 2, fold=fold)
+
+
+def test_both_offline_sets_fold_alike():
+    first, second = (load_dataset(name, 2, fold=3) for name in OFFLINE)
+    assert all(np.array_equal(first.split(split).labels, second.split(split).labels) for split in SPLITS)
+
+
+def test_counts_of_digits_events_are_spikes_where_they_are_not_zero():
+    counts = load_dataset("digits-events", 2, preprocessing=Preprocessing(binarize=False))
+    assert counts.input_kind == "graded"
+    assert counts.test.inputs.max() > 1
+    np.testing.assert_array_equal(counts.test.inputs > 0, load_dataset("digits-events", 2).test.inputs)
+
+
+@pytest.mark.parametrize("options", [{"size": 8}, {"binarize": False}])
+def test_preprocessing_that_digits_cannot_have_is_refused(options):
+    with pytest.raises(InvalidInput, match="data set 'digits'"):
+        load_dataset("digits", 2, preprocessing=Preprocessing(**options))
+
+
+@pytest.mark.parametrize("options", [{"size": 0}, {"size": 1.5}, {"binarize": 1}])
+def test_impossible_preprocessing_is_refused(options):
+    with pytest.raises(InvalidInput, match="preprocessing: "):
+        Preprocessing(**options)
+
+
+def test_batches_are_augmented_by_the_generator_given():
+    split = load_dataset("digits", 2).test
+    (inputs, _), *_ = batches(split, 400, augmentation=Augmentation(event_drop=0.5), rng=augmentation_rng(0, 1))
+    assert inputs.shape == (1, 360, 1, 16, 16)
+    assert 0.4 < (inputs != 0).sum() / (split.inputs != 0).sum() < 0.6
+    with pytest.raises(InvalidInput, match="needs a generator"):
+        next(batches(split, 400, augmentation=Augmentation()))
