@@ -20,6 +20,12 @@ DATASETS = {
     "digits-events": "simulated events of real digits",
     "digits": "static images of real digits, direct encoding",
     "nmnist": "N-MNIST",
+    "dvs-gesture": "DVS128 Gesture",
+    "cifar10-dvs": "CIFAR10-DVS",
+    "shd": "Spiking Heidelberg Digits",
+    "cifar10": "CIFAR-10, direct encoding",
+    "cifar100": "CIFAR-100, direct encoding",
+    "image-folder": "a folder of images, direct encoding",
 }
 
 
