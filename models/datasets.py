@@ -59,13 +59,17 @@ def load_dataset(
     InvalidInput
         If the name is not known, ``steps`` is not positive, an option does not fit the data set, or its files are
         missing, incomplete or damaged.
+
+    Notes
+    -----
+    The last few data sets are remembered: files that change while the program runs are not looked at again.
     """
     if name not in DATASETS:
         raise InvalidInput(f"data set {name!r} is not known; use one of {', '.join(DATASETS)}")
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise InvalidInput(f"data set {name!r}: steps is {steps!r}; it must be an integer from 1")
     request = Request(steps, fold, data_folder(folder), preprocessing or Preprocessing(), download, partial)
-    return DATASETS[name](request)
+    return _made(name, request)
 
 
 def batches(
@@ -91,7 +95,6 @@ def batches(
         yield inputs, split.labels[chosen]
 
 
-@lru_cache(maxsize=4)
 def digits_events(request: Request) -> Dataset:
     """Simulated events of real digits: scikit-learn's 1,797 handwritten digits before an ideal event camera."""
     request.check_fixed_size("digits-events", SENSOR)
@@ -108,7 +111,6 @@ def digits_events(request: Request) -> Dataset:
     )
 
 
-@lru_cache(maxsize=4)
 def digits(request: Request) -> Dataset:
     """Real digits by direct encoding: scikit-learn's images on 16 x 16 pixels, the same at every step."""
     request.check_static("digits")
@@ -131,8 +133,13 @@ def _digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return (source.images / 16).astype(np.float32), source.target.astype(np.int64)
 
 
+@lru_cache(maxsize=8)
+def _made(name: str, request: Request) -> Dataset:
+    return DATASETS[name](request)
+
+
 @lru_cache(maxsize=2)
-def _digits_frames(steps: int, binarize: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _digits_frames(steps: int, binarize: bool) -> tuple[NDArray[Any], NDArray[np.int64]]:
     images, labels = _digits()
     return to_frames(simulate_events(images), (SENSOR, SENSOR, 2), steps, binarize=binarize), labels
 

@@ -84,8 +84,8 @@ def frames_of(
     sensor_size : tuple of int
         Width, height, polarities.
     steps : int
-        Bins between the recording's first and last event; what is left over at the end (less than one microsecond
-        per bin) is dropped by tonic.
+        Bins of whole microseconds from the recording's first event on; what is left over at the end (less than one
+        microsecond per bin, and the last event itself) is dropped by tonic.
     size : int, optional
         Pixels along each side after downsampling: pixel x goes to ``floor(x * size / width)`` and counts add up.
 
@@ -96,7 +96,8 @@ def frames_of(
     Raises
     ------
     InvalidInput
-        If there is no event, one lies outside the sensor, or a pixel counts more than 32,767 in a bin.
+        If there is no event, one lies outside the sensor, the recording is shorter than a microsecond per bin, or a
+        pixel counts more than 32,767 in one.
     """
     from tonic.transforms import ToFrame
 
@@ -110,6 +111,8 @@ def frames_of(
             raise InvalidInput(f"the recording has {name} from {low} to {high}; the sensor has 0 to {limit - 1}")
     if (events["t"][1:] < events["t"][:-1]).any():
         events = events[np.argsort(events["t"], kind="stable")]
+    if int(events["t"][-1]) - int(events["t"][0]) < steps:  # tonic would make bins of no length and lose every event
+        raise InvalidInput(f"the recording is shorter than {steps} us: it cannot be divided into {steps} steps")
     if size is not None and (size, size if height > 1 else 1) != (width, height):
         events = events.copy()
         for name, limit in axes.items():  # in integers: tonic's Downsample puts x = 17 of 34 into pixel 7 of 16
@@ -187,9 +190,7 @@ def event_dataset(name: str, source: EventSource, request: Request) -> Dataset:
     )
 
 
-def to_frames(
-    streams: Any, sensor_size: tuple[int, int, int], steps: int, *, binarize: bool = True
-) -> NDArray[np.uint8]:
+def to_frames(streams: Any, sensor_size: tuple[int, int, int], steps: int, *, binarize: bool = True) -> NDArray[Any]:
     """Event streams binned by `tonic.transforms.ToFrame`; binarised, any event in a bin is one spike.
 
     Parameters
@@ -201,20 +202,14 @@ def to_frames(
     steps : int
         Bins of equal length between a stream's first and last event.
     binarize : bool
-        0 or 1; otherwise counts up to 255.
+        0 or 1; otherwise counts up to 32,767.
 
     Returns
     -------
-    uint8 array, shape (samples, steps, polarities, height, width)
+    array, shape (samples, steps, polarities, height, width)
+        uint8, or uint16 for counts.
     """
-    from tonic.transforms import ToFrame
-
-    transform = ToFrame(sensor_size=sensor_size, n_time_bins=steps)
-    width, height, polarities = sensor_size
-    frames = []
-    for events in streams:
-        counts = transform(events)
-        if not binarize and counts.max() > 255:
-            raise InvalidInput("event frames: a pixel has more than 255 events in one step; use more steps")
-        frames.append((counts > 0 if binarize else counts).astype(np.uint8))
-    return np.stack(frames) if frames else np.empty((0, steps, polarities, height, width), np.uint8)
+    kind = np.uint8 if binarize else np.uint16
+    counts = (frames_of(events, sensor_size, steps) for events in streams)
+    frames = [(count > 0 if binarize else count).astype(kind) for count in counts]
+    return np.stack(frames) if frames else np.empty((0, steps, *sensor_size[::-1]), kind)

@@ -96,13 +96,16 @@ def split_dataset(
     Raises
     ------
     InvalidInput
-        If the set is empty, a class is too small to be split, or there is no such fold.
+        If the set is empty, a class is too small to be split, a label is no class, or there is no such fold.
     """
     from sklearn.model_selection import train_test_split
 
     if len(inputs) == 0 or (test is not None and len(test) == 0):
         raise InvalidInput(f"data set {name!r} is empty: there is nothing to train on or to measure; check its files")
     labels = np.asarray(labels, np.int64)
+    largest = max(int(labels.max()), 0 if test is None else int(test.labels.max()))
+    if classes is not None and largest >= classes:
+        raise InvalidInput(f"data set {name!r}: a label is {largest}; it must be below {classes}; check its files")
     _check_fold(name, fold, portions, test)
     try:
         if test is None:

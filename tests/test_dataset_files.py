@@ -15,6 +15,7 @@ from spikejoule.models.config import TrainConfig
 from spikejoule.models.datasets import DATASETS, SPLITS, Preprocessing, Split, batches, load_dataset
 from spikejoule.models.event_data import CIFAR_CLASSES
 from spikejoule.models.fit import fit
+from spikejoule.models.request import Request
 from spikejoule.sim.errors import InvalidInput
 
 OFFLINE = ("digits-events", "digits")
@@ -458,12 +459,13 @@ def test_an_image_folder_without_a_test_part_is_split(tmp_path):
 
 def test_prepared_data_are_reused_and_damage_is_repaired(tmp_path):
     make_shd(tmp_path)
-    first = load("shd", tmp_path).test.inputs
+    request = Request(4, None, tmp_path, Preprocessing(), download=False, partial=True)  # past what is remembered
+    first = DATASETS["shd"](request).test.inputs
     before, changed = np.asarray(first).copy(), first.path.stat().st_mtime_ns
-    assert load("shd", tmp_path).test.inputs.path.stat().st_mtime_ns == changed
+    assert DATASETS["shd"](request).test.inputs.path.stat().st_mtime_ns == changed
     first.path.write_bytes(first.path.read_bytes()[:-1] + b"\xff")
     with pytest.warns(UserWarning, match=r"test.npy does not have its checksum.*made again"):
-        again = load("shd", tmp_path).test.inputs
+        again = DATASETS["shd"](request).test.inputs
     np.testing.assert_array_equal(np.asarray(again), before)
 
 
@@ -493,6 +495,7 @@ def test_options_that_do_not_fit_are_refused(folder, name, options, message):
     ("name", "file", "content", "message"),
     [
         ("nmnist", "NMNIST/Test/0/00000.bin", b"", r"00000.bin: .*no event"),
+        ("nmnist", "NMNIST/Test/0/00000.bin", bytes([4, 0, 0, 0, 0]), "shorter than 4 us"),
         ("nmnist", "NMNIST/Test/0/00000.bin", bytes([40, 0, 0, 0, 0]), r"00000.bin: .*x from 40 to 40"),
         ("cifar10", "cifar-10-batches-bin/data_batch_2.bin", bytes(3072), "no whole number of records"),
         ("cifar10", "cifar-10-batches-bin/data_batch_2.bin", b"\x0a" + bytes(3072), "label 10"),

@@ -115,9 +115,9 @@ def test_unknown_set_or_steps_are_refused(name, steps, message):
 
 @pytest.mark.parametrize("name", OFFLINE)
 def test_five_folds_test_every_image_once(name):
-    images = load_dataset(name, 2)
+    images = load_dataset(name, 4)
     whole = np.concatenate([images.split(split).inputs for split in SPLITS]).reshape(1797, -1)
-    folds = [load_dataset(name, 2, fold=fold) for fold in range(5)]
+    folds = [load_dataset(name, 4, fold=fold) for fold in range(5)]
     tested = np.concatenate([data.test.inputs for data in folds]).reshape(1797, -1)
     assert sorted(map(bytes, tested)) == sorted(map(bytes, whole))
 
@@ -138,15 +138,15 @@ def test_a_fold_that_is_not_there_is_refused(fold):
 
 
 def test_both_offline_sets_fold_alike():
-    first, second = (load_dataset(name, 2, fold=3) for name in OFFLINE)
+    first, second = (load_dataset(name, 4, fold=3) for name in OFFLINE)
     assert all(np.array_equal(first.split(split).labels, second.split(split).labels) for split in SPLITS)
 
 
 def test_counts_of_digits_events_are_spikes_where_they_are_not_zero():
-    counts = load_dataset("digits-events", 2, preprocessing=Preprocessing(binarize=False))
+    counts = load_dataset("digits-events", 4, preprocessing=Preprocessing(binarize=False))
     assert counts.input_kind == "graded"
     assert counts.test.inputs.max() > 1
-    np.testing.assert_array_equal(counts.test.inputs > 0, load_dataset("digits-events", 2).test.inputs)
+    np.testing.assert_array_equal(counts.test.inputs > 0, load_dataset("digits-events", 4).test.inputs)
 
 
 @pytest.mark.parametrize("options", [{"size": 8}, {"binarize": False}])
