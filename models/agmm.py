@@ -66,20 +66,25 @@ class Gate(nn.Module):
         self.config = config
         self.alpha = nn.Parameter(torch.full((1 if config.kind == "constant" else steps,), float(config.alpha_init)))
 
-    def gain(self, current: Tensor) -> Tensor:
-        """The factor on each current, broadcastable: ``current`` is (steps, batch, channels, height, width)."""
+    def gain(self, current: Tensor, step: int | None = None) -> Tensor:
+        """The factor on each current, broadcastable: ``current`` is (steps, batch, channels, height, width).
+
+        With ``step`` it is the current of that step alone, (1, batch, ...).
+        """
         alpha = self.alpha.view(-1, 1, 1, 1, 1)
         if self.config.kind == "constant":
             return 0.5 * alpha
-        if len(self.alpha) != len(current):
+        if step is not None:
+            alpha = alpha[step : step + 1]
+        elif len(self.alpha) != len(current):
             raise InvalidInput(f"gate: trained for {len(self.alpha)} steps, given {len(current)}; train with that many")
         if self.config.kind == "alpha":
             return alpha
         mean = current.mean(dim=(3, 4) if self.config.axes == "channel" else (2, 3, 4), keepdim=True)
         return alpha * torch.sigmoid(mean.detach() if self.config.detach else mean)
 
-    def forward(self, current: Tensor) -> Tensor:
-        return self.gain(current) * current
+    def forward(self, current: Tensor, step: int | None = None) -> Tensor:
+        return self.gain(current, step) * current
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..sim.errors import InvalidInput
 from .agmm import Gate
+from .blocks import GAINED
 from .config import DERIVED
 from .datasets import Dataset, Split, batches, load_dataset
 from .evaluate import as_input, evaluate, reproducible, validation_rows
@@ -81,9 +83,10 @@ def gate_means(model: SpikingNetwork, split: Split) -> dict[str, Tensor]:
     totals: dict[str, Tensor] = {}
 
     def watch(name: str, gate: Gate) -> torch.utils.hooks.RemovableHandle:
-        def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            gain = gate.gain(inputs[0])  # (steps, batch, channels or 1, 1, 1)
-            totals[name] = totals.get(name, 0.0) + gain.double().mean(0).sum(0).flatten()
+        def add(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+            gain = gate.gain(*inputs)  # (steps, batch, channels or 1, 1, 1); recurrent layers call it step by step
+            part = len(gain) / model.config.steps
+            totals[name] = totals.get(name, 0.0) + gain.double().mean(0).sum(0).flatten() * part
 
         return gate.register_forward_hook(add)
 
@@ -103,12 +106,14 @@ def fold_gains(model: SpikingNetwork, gains: dict[str, Tensor]) -> SpikingNetwor
     """The same network without gates, each block's constant gain folded into batch norm's gamma and beta.
 
     ``g (gamma z + beta) = (g gamma) z + (g beta)``, and average pooling in between is linear: exact but for rounding.
+    The branches that join a block's current take the same gain: a shortcut's batch norm or its constant, and the
+    factors of self-connections.
     """
     state = {name: value for name, value in model.state_dict().items() if ".gate." not in name}
     for block, gain in gains.items():
-        for part in ("weight", "bias"):
-            name = f"blocks.{block}.norm.{part}"
-            state[name] = (state[name].double() * gain).float()
+        for name in (f"blocks.{block}.{part}" for part in GAINED):
+            if name in state:
+                state[name] = (state[name].double() * gain).float()
     return _rebuild(dataclasses.replace(model.config, gate=None), state)
 
 

@@ -32,7 +32,7 @@ def capturing(model: nn.Module) -> Iterator[Capture]:
     """Hooks on every module that matters for a recording, removed when the block ends, however it ends."""
     if isinstance(model, SpikingNetwork):
         names = {module: name for name, module in model.named_modules()}
-        modules = {names[module]: module for module in model.synapses.values()}
+        modules = {names[module]: module for module in (*model.readers.values(), *model.emitters.values())}
     else:
         modules = watched(model)
     capture = Capture(modules)

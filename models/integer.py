@@ -49,26 +49,39 @@ class _Integer(nn.Module):
 class IntegerConv2d(_Integer):
     """Convolution with int8 weights, then one factor per output channel, which the batch norm behind it takes up."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, padding: int, bias: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, padding: int, stride: int = 1, bias: bool = False
+    ) -> None:
         super().__init__()
         if bias:
             raise NotImplementedError("integer convolutions here stand before batch norm and have no bias")
-        self.out_channels, self.kernel_size, self.padding = out_channels, (kernel_size,) * 2, (padding,) * 2
+        self.out_channels, self.kernel_size = out_channels, (kernel_size,) * 2
+        self.padding, self.stride = (padding,) * 2, (stride,) * 2
         self._hold(out_channels, in_channels, kernel_size, kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight.to(x.dtype), padding=self.padding) * self.scale.view(-1, 1, 1)
+        current = functional.conv2d(x, self.weight.to(x.dtype), stride=self.stride, padding=self.padding)
+        return current * self.scale.view(-1, 1, 1)
 
 
-class IntegerPooledLinear(_Integer):
-    """Classifier with int8 weights on the spatial mean of spike maps ``(n, channels, height, width)``."""
+class IntegerLinear(_Integer):
+    """Linear layer with int8 weights, then one factor per output, then the bias if there is one."""
 
-    bias: Tensor
+    bias: Tensor | None
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
+        self.out_features = out_features
         self._hold(out_features, in_features)
-        self.register_buffer("bias", torch.zeros(out_features))
+        self.register_buffer("bias", torch.zeros(out_features) if bias else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x.mean(dim=(2, 3)), self.weight.to(x.dtype)) * self.scale + self.bias
+        current = functional.linear(x, self.weight.to(x.dtype)) * self.scale
+        return current if self.bias is None else current + self.bias
+
+
+class IntegerPooledLinear(IntegerLinear):
+    """`IntegerLinear` on the spatial mean of spike maps ``(n, channels, height, width)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mean(dim=(2, 3)))

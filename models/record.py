@@ -220,8 +220,9 @@ def _plan(
     if isinstance(model, SpikingNetwork):
         workload = model.workload()
         names = {module: name for name, module in model.named_modules()}
-        readers = {layer.source: names[model.synapses[layer.name]] for layer in workload.layers}
-        return workload, Described(list(workload.layers), readers)
+        readers = {signal: names[module] for signal, module in model.readers.items()}
+        emitters = {signal: names[module] for signal, module in model.emitters.items()}
+        return workload, Described(list(workload.layers), readers, emitters)
     described = describe(capture.calls, capture.modules, input_kind)
     first = described.layers[0]
     if first.inputs != math.prod(shape):

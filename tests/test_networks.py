@@ -139,7 +139,7 @@ def test_folding_a_constant_gain_into_batch_norm_changes_no_spike(axes):
     folded = emitted(fold_gains(model, gains), x)
     for name, gate in model.gates.items():  # the oracle: the same gain, multiplied explicitly
         constant = gains[name].float().view(1, 1, -1, 1, 1)
-        gate.gain = lambda current, constant=constant: constant
+        gate.gain = lambda current, step=None, constant=constant: constant
     explicit = emitted(model, x)
     assert all(torch.equal(folded[name], explicit[name]) for name in ("conv1", "conv2", "conv3"))
 

@@ -13,7 +13,7 @@ from measure import Row, ratio
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".cache" / "peers-venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-PACKAGES = ["sinabs==3.1.3", "spikingjelly==2.0.0", "neurobench==2.3.0", "numba"]
+PACKAGES = ["sinabs==3.1.3", "spikingjelly==2.0.0", "neurobench==2.3.0", "snntorch==1.0.0", "numba"]
 # How many times faster ours is to be: on live tensors (packing included) and on a packed trace
 BOUNDS = {"sinabs": (2, 50), "SpikingJelly": (25, 600), "NeuroBench": (400, 10_000)}
 
@@ -37,8 +37,9 @@ def peer_rows() -> list[Row]:
 
 
 def make_environment() -> None:
-    """Make the environment on first use, with uv from this project's own."""
-    if (ENVIRONMENT / "ready").exists():
+    """Make the environment on first use and when its packages change, with uv from this project's own."""
+    ready = ENVIRONMENT / "ready"
+    if ready.exists() and ready.read_text(encoding="utf-8").split() == PACKAGES:
         return
     uv = str(Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv"))
     settings = dict(os.environ)
@@ -52,4 +53,4 @@ def make_environment() -> None:
         [*install, "--no-deps", "--editable", "."],
     ):
         subprocess.run(command, cwd=ROOT, env=settings, check=True)
-    (ENVIRONMENT / "ready").touch()
+    ready.write_text("\n".join(PACKAGES), encoding="utf-8")
