@@ -71,7 +71,9 @@ class NetworkConfig:
             )
         allowed = RESIDUALS if NETWORKS[self.network].residual else RESIDUALS[:1]
         if self.residual not in allowed:
-            raise InvalidInput(f"network {self.network!r}: residual is {self.residual!r}; use {' or '.join(allowed)}")
+            raise InvalidInput(
+                f"network {self.network!r}: residual is {self.residual!r}; use one of {', '.join(allowed)}"
+            )
         shapes(self.network, self.nodes, self.input_shape)
 
     @property
