@@ -38,14 +38,18 @@ SUITES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", action="store_true", help="also measure sinabs, SpikingJelly and NeuroBench")
+    parser.add_argument(
+        "--peers", action="store_true", help="also measure sinabs, SpikingJelly, NeuroBench and snnTorch"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "performance.md", help="file to write")
     options = parser.parse_args(arguments)
     suites = dict(SUITES)
     if options.peers:
         from peers.compare import peer_rows
+        from training import training_rows
 
         suites["Against other counters"] = peer_rows
+        suites["Training"] = training_rows
     results = {}
     for name, rows in suites.items():
         print(f"{name} ...", file=sys.stderr, flush=True)

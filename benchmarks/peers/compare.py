@@ -13,7 +13,7 @@ from measure import Row, ratio
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".cache" / "peers-venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-PACKAGES = ["sinabs==3.1.3", "spikingjelly==2.0.0", "neurobench==2.3.0", "snntorch==1.0.0", "numba"]
+PACKAGES = ["sinabs==3.1.3", "spikingjelly==2.0.0", "neurobench==2.3.0", "snntorch==1.0.0", "norse==1.1.0", "numba"]
 # How many times faster ours is to be: on live tensors (packing included) and on a packed trace
 BOUNDS = {"sinabs": (2, 50), "SpikingJelly": (25, 600), "NeuroBench": (400, 10_000)}
 
