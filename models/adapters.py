@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..sim import workload as sim
 from ..sim.errors import InvalidInput
 from .binary import BinaryConv2d, BinaryLinear
-from .networks import Neurons
+from .neurons import Neurons
 
 
 @dataclass(frozen=True)

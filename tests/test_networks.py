@@ -321,10 +321,21 @@ def test_self_connections_carry_the_spikes_of_the_step_before():
     assert torch.equal(signals["fc2"], torch.stack(steps))
 
 
-def test_what_stays_full_precision_in_a_binary_residual_network():
-    model = SpikingNetwork(tiny("resnet19", weight_bits=1))
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vggsnn", ["conv1", "classifier"]),
+        ("resnet18", ["conv1", "s2b1_skip", "s3b1_skip", "s4b1_skip", "classifier"]),
+        ("resnet19", ["conv1", "s2b1_skip", "s3b1_skip", "classifier"]),
+        ("recurrent", ["fc1", "classifier"]),
+    ],
+)
+@pytest.mark.parametrize("residual", ["current", "or"])
+def test_what_stays_full_precision_in_a_binary_network(name, expected, residual):
+    kind = residual if name.startswith("resnet") else "current"
+    model = SpikingNetwork(tiny(name, weight_bits=1, residual=kind))
     kept = [layer.name for layer in model.workload().layers if layer.weights and layer.weight_kind == "float"]
-    assert kept == ["conv1", "s2b1_skip", "s3b1_skip", "classifier"]
+    assert kept == expected
     assert set(model.binarised) == set(model.synapses) - set(kept)
 
 
