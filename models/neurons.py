@@ -26,7 +26,7 @@ class Neurons(nn.Module):
     cell : norse.torch.LIFBoxCell
         Holds the parameters. `forward` does what a loop over the cell does, operation by operation in the same order
         and with the same derivative, so that spikes and gradients are the cell's bit for bit on a CPU; it keeps one
-        tensor for the way back, the potentials before the reset, where the loop keeps about ten.
+        tensor for the way back, the potentials before the reset, where the loop keeps five of that size.
     """
 
     def __init__(self, threshold: float, leak: float) -> None:

@@ -56,10 +56,22 @@ class SpikingJellyNeurons(nn.Module):
         return self.cell(current)
 
 
+class NorseNeurons(Neurons):
+    """A loop over Norse's cell, differentiated by autograd: what ours replaces."""
+
+    def forward(self, current: Tensor) -> Tensor:
+        state, spikes = None, []
+        for step in current:
+            emitted, state = self.step(step, state)
+            spikes.append(emitted)
+        return torch.stack(spikes)
+
+
 NEURONS: dict[str, Callable[[], nn.Module]] = {
     "ours": lambda: Neurons(1.0, 0.5),
     "snnTorch": SnnTorchNeurons,
     "SpikingJelly": SpikingJellyNeurons,
+    "Norse": lambda: NorseNeurons(1.0, 0.5),
 }
 
 
@@ -137,7 +149,7 @@ def main() -> None:
     result = {
         "step": take_turns({name: training_step(name) for name in names}, rounds=ROUNDS, warm_up=1),
         "neurons": take_turns({name: neurons_alone(name) for name in NEURONS}, rounds=ROUNDS),
-        "versions": {name: importlib.metadata.version(name.lower()) for name in ("snnTorch", "SpikingJelly")},
+        "versions": {name: importlib.metadata.version(name.lower()) for name in ("snnTorch", "SpikingJelly", "Norse")},
     }
     print(json.dumps(result))
 
