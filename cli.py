@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -21,6 +22,7 @@ from .console import (
     show_estimate,
     show_omitted,
     show_scores,
+    show_sweep,
 )
 from .sim.errors import InvalidInput
 
@@ -29,24 +31,30 @@ if TYPE_CHECKING:
     from .sim.operations import OperationCounts
     from .sim.trace import SpikeTrace
 
+MAIN_JOB, STEP_BY_STEP, WHAT_IF, LOOK_UP = "Main job", "Step by step", "What if", "Look things up"  # help's headings
 app = typer.Typer(
     help="What a spiking network costs to run, where the energy goes, and whether binarising it pays.",
+    epilog="Start with: spikejoule report --quick (trains small networks, a few minutes). "
+    "Each command's --help ends with an example.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 accelerators = typer.Typer(help="The machines that traces can be priced on.", no_args_is_help=True)
-app.add_typer(accelerators, name="accelerators")
+app.add_typer(accelerators, name="accelerators", rich_help_panel=LOOK_UP)
 traces = typer.Typer(help="Look at recorded traces.", no_args_is_help=True)
-app.add_typer(traces, name="trace")
+app.add_typer(traces, name="trace", rich_help_panel=LOOK_UP)
 
 WrongUsage: Any = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this release of typer keeps it
+Number = TypeVar("Number", int, float)
 Runs = Annotated[Path, typer.Option(help="Folder of run folders.")]
 TraceArgument = Annotated[
     Path, typer.Argument(help="A trace (.zarr), or a run folder that holds one.", show_default=False)
 ]
-AcceleratorOption = Annotated[str, typer.Option("--accelerator", "-a", help="Name, or path of a .yaml file.")]
+AcceleratorOption = Annotated[
+    str, typer.Option("--accelerator", "-a", help="A name from 'accelerators list', or your own .yaml file.")
+]
 
 
 class GateKind(StrEnum):
@@ -75,12 +83,30 @@ def main() -> None:
         print("spikejoule: stopped; finished results are whole", file=sys.stderr)
         code = 130
     except WrongUsage as error:
-        print(f"spikejoule: {error.format_message()} See spikejoule --help.", file=sys.stderr)
+        if message := error.format_message():  # none where the help was shown instead
+            print(f"spikejoule: {message} See spikejoule --help.", file=sys.stderr)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@app.command(epilog="Example: spikejoule train --weight-bits 1 --gate agmm --seed 0")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"spikejoule {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """What a spiking network costs to run, where the energy goes, and whether binarising it pays."""
+
+
+@app.command(epilog="Example: spikejoule train --weight-bits 1 --gate agmm --seed 0", rich_help_panel=STEP_BY_STEP)
 def train(
     dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
     network: Annotated[str, typer.Option(help="csnn or vgg11.")] = "csnn",
@@ -117,9 +143,9 @@ def train(
     print(run.path)
 
 
-@app.command(epilog="Example: spikejoule record runs/0123456789abcdef --split test")
+@app.command(epilog="Example: spikejoule record runs/0123456789abcdef --split test", rich_help_panel=STEP_BY_STEP)
 def record(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run folder, as train prints it.", show_default=False)],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
 ) -> None:
     """Record the spikes of a trained network on a part of its data; prints the trace's path."""
@@ -131,7 +157,7 @@ def record(
     print(trace.path)
 
 
-@app.command(epilog="Example: spikejoule count runs/0123456789abcdef --out counts.csv")
+@app.command(epilog="Example: spikejoule count runs/0123456789abcdef --out counts.csv", rich_help_panel=STEP_BY_STEP)
 def count(
     trace: TraceArgument,
     out: Annotated[Path | None, typer.Option(help="Write the tidy table here (.csv or .parquet).")] = None,
@@ -145,11 +171,16 @@ def count(
         print(write_counts(counts, out))
 
 
-@app.command(epilog="Example: spikejoule estimate runs/0123456789abcdef --accelerator event-driven-45nm")
+@app.command(
+    epilog="Example: spikejoule estimate runs/0123456789abcdef --accelerator event-driven-45nm",
+    rich_help_panel=STEP_BY_STEP,
+)
 def estimate(
     trace: TraceArgument,
     accelerator: AcceleratorOption = "event-driven-45nm",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON (docs/estimate.schema.json).")
+    ] = False,
     all_models: Annotated[bool, typer.Option("--all-models", help="Score under every published formula.")] = False,
     actions: Annotated[
         Path | None, typer.Option(help="Write the action table here (.parquet), for `spikejoule price`.")
@@ -163,14 +194,14 @@ def estimate(
     if all_models:
         scores = score_table(_count(_open_trace(trace)))
         if as_json:
-            print(scores.to_json(orient="records", indent=2))
+            _print_json(scores.to_dict(orient="records"))
         else:
             show_scores(scores)
         return
     machine = load_accelerator(accelerator)
     result = make_estimate(_open_trace(trace), machine)
     if as_json:
-        print(json.dumps(result.to_dict(), indent=2, allow_nan=False, default=str))
+        _print_json(result.to_dict())
     else:
         show_estimate(result)
     if actions is not None:
@@ -204,15 +235,20 @@ def price(
     show_omitted(stored.omitted)
 
 
-@app.command(epilog="Example: spikejoule compare --baseline fp32 fp32=runs/aaaa,runs/bbbb BSNN=runs/cccc,runs/dddd")
+@app.command(
+    epilog="Example: spikejoule compare --baseline fp32 fp32=runs/aaaa,runs/bbbb BSNN=runs/cccc,runs/dddd",
+    rich_help_panel=STEP_BY_STEP,
+)
 def compare(
     variants: Annotated[
-        list[str], typer.Argument(help="NAME=TRACE[,TRACE...], one trace per seed.", show_default=False)
+        list[str], typer.Argument(help="NAME=TRACE[,TRACE...]: a trace or run folder per seed.", show_default=False)
     ],
     baseline: Annotated[str, typer.Option(help="The variant that ratios refer to.", show_default=False)],
     accelerator: AcceleratorOption = "event-driven-45nm",
     out: Annotated[Path | None, typer.Option(help="Write OUT.html, OUT.pdf and tables.")] = None,
-    formats: Annotated[list[Format] | None, typer.Option("--format", help="html, pdf.", show_default="both")] = None,
+    formats: Annotated[
+        list[Format] | None, typer.Option("--format", help="Give it twice for both.", show_default="both")
+    ] = None,
 ) -> None:
     """Compare recorded networks on one accelerator."""
     from .energy.accelerator import load_accelerator
@@ -234,7 +270,7 @@ def compare(
         _write(comparison, out, formats)
 
 
-@app.command(epilog="Example: spikejoule report --dataset digits-events --out out/digits-events")
+@app.command(epilog="Example: spikejoule report --quick --out out/first", rich_help_panel=MAIN_JOB)
 def report(
     dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds per variant, from 0.")] = 3,
@@ -247,7 +283,9 @@ def report(
     ] = None,
     runs: Runs = Path("runs"),
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
-    formats: Annotated[list[Format] | None, typer.Option("--format", help="html, pdf.", show_default="both")] = None,
+    formats: Annotated[
+        list[Format] | None, typer.Option("--format", help="Give it twice for both.", show_default="both")
+    ] = None,
 ) -> None:
     """The main job: train the variants, record, count, price, and write the report."""
     from .models.config import TrainConfig
@@ -265,7 +303,10 @@ def report(
     _write(comparison, out, formats)
 
 
-@app.command(epilog="Example: spikejoule breakeven runs/aaaa --against runs/bbbb --accelerator event-driven-45nm")
+@app.command(
+    epilog="Example: spikejoule breakeven runs/aaaa --against runs/bbbb --accelerator event-driven-45nm",
+    rich_help_panel=WHAT_IF,
+)
 def breakeven(
     trace: TraceArgument,
     against: Annotated[Path, typer.Option(help="The trace, or run folder, to break even with.", show_default=False)],
@@ -284,6 +325,63 @@ def breakeven(
         table.add_row(layer or "network", *("-" if rate != rate else f"{rate:.4f}" for rate in figures))
     show(table)
     print("inf: cheaper at any rate; -: dearer even without events, or no events to scale")
+
+
+@app.command(
+    epilog="Example: spikejoule sweep runs/0123456789abcdef --rates 0.02,0.1 --weight-bits 1,8,32",
+    rich_help_panel=WHAT_IF,
+)
+def sweep(
+    trace: TraceArgument,
+    accelerator: AcceleratorOption = "event-driven-45nm",
+    rates: Annotated[str, typer.Option(help="Firing rates, 0 to 1.")] = "0.02,0.05,0.1,0.2",
+    steps: Annotated[str | None, typer.Option(help="Numbers of time steps.", show_default="the trace's own")] = None,
+    weight_bits: Annotated[
+        str | None, typer.Option(help="1: binary, 2: ternary, 3 to 31: integer, 32: float.", show_default="as they are")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Layers that get another width.", show_default="all with weights")
+    ] = None,
+    memory_kib: Annotated[
+        str | None, typer.Option(help="Capacities of one memory in KiB.", show_default="the machine's own")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Which memory, by its name.", show_default="the weight memory")
+    ] = None,
+    input_rate: Annotated[
+        float | None, typer.Option(help="Keep the network's input at this rate.", show_default="the swept one")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Random inferences per row.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random spikes.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the tidy table here (.csv or .parquet).")] = None,
+) -> None:
+    """What the network of a trace would cost at other firing rates, steps, weight widths and memory sizes.
+
+    Lists are separated by commas. The trace gives the network alone: independent random spikes replace its own.
+    """
+    from .energy.accelerator import load_accelerator
+    from .energy.sweep import sweep as run_sweep
+    from .sim.files import write_table
+
+    opened = _open_trace(trace)
+    table = run_sweep(
+        opened.workload,
+        load_accelerator(accelerator),
+        rates=_numbers("--rates", rates, float),
+        steps=[opened.steps] if steps is None else _numbers("--steps", steps, int),
+        weight_bits=None if weight_bits is None else _numbers("--weight-bits", weight_bits, int),
+        memory_bytes=None
+        if memory_kib is None
+        else [round(1024 * k) for k in _numbers("--memory-kib", memory_kib, float)],
+        memory=memory,
+        layers=None if layers is None else layers.split(","),
+        input_rate=input_rate,
+        samples=samples,
+        seed=seed,
+    )
+    show_sweep(table)
+    if out is not None:
+        print(write_table(table, out))
 
 
 @accelerators.command("list", epilog="Example: spikejoule accelerators list")
@@ -409,6 +507,30 @@ def _named_traces(text: str) -> tuple[str, list[str]]:
     if not name or not equals or not all(paths.split(",")):
         raise InvalidInput(f"compare: {text!r} is not NAME=TRACE[,TRACE...]; for example BSNN=runs/aaaa,runs/bbbb")
     return name, paths.split(",")
+
+
+def _print_json(data: Any) -> None:
+    """As docs/estimate.schema.json describes it."""
+    print(json.dumps(_json_figures(data), indent=2, allow_nan=False, default=str))
+
+
+def _json_figures(data: Any) -> Any:
+    """JSON has neither NaN, which is null here, nor infinity, which is the text inf."""
+    if isinstance(data, dict):
+        return {key: _json_figures(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_json_figures(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None if math.isnan(data) else str(data)
+    return data
+
+
+def _numbers(option: str, text: str, kind: type[Number]) -> list[Number]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        what = "integers" if kind is int else "numbers"
+        raise InvalidInput(f"{option} {text!r}: give {what}, separated by commas; for example {option} 1,2") from error
 
 
 def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:

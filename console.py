@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .reports.numbers import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +38,11 @@ def show(table: Table) -> None:
     console.print(table)
 
 
+def nanojoule(energy_pj: float | None) -> str:
+    """Picojoules as nanojoules with four significant digits, never as a power of ten; a dash where not known."""
+    return number(None if energy_pj is None else energy_pj / 1e3, digits=4)
+
+
 def show_counts(counts: OperationCounts) -> None:
     """One line per layer: operations per inference, dense pairs, firing rate."""
     table = new_table("layer", "operation", "per inference", "with non-zero weights", "dense per step", "firing rate")
@@ -51,7 +59,7 @@ def show_scores(scores: Any) -> None:
     """The table of `energy.published.score_table`, its warnings below it."""
     table = new_table("model", "nJ per inference", "ratios within", "node", "scope", "figures")
     for row in scores.itertuples():
-        energy = "-" if row.energy_pj is None or row.energy_pj != row.energy_pj else f"{row.energy_pj / 1e3:,.4g}"
+        energy = nanojoule(row.energy_pj)
         figures = [f"{k} {v:.4g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in row.figures.items()]
         table.add_row(row.model, energy, row.group or "-", str(row.node), row.scope, "; ".join(figures))
     show(table)
@@ -65,10 +73,10 @@ def show_estimate(result: EnergyEstimate) -> None:
     """Energy and time, how it compares with silicon, a line per component and action, and what was left out."""
     from .energy.validation import validation
 
-    energy, low, high = (f"{figure / 1e3:,.4g}" for figure in (result.energy_pj, *result.bounds_pj))
+    energy, low, high = map(nanojoule, (result.energy_pj, *result.bounds_pj))
     print(f"{result.accelerator.title}: {energy} nJ per inference ({low} to {high} over the price ranges)")
     if result.static_pj is not None and result.total_pj is not None:
-        static, total = (f"{figure / 1e3:,.4g}" for figure in (result.static_pj, result.total_pj))
+        static, total = map(nanojoule, (result.static_pj, result.total_pj))
         print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
     known = validation(result.accelerator)
     print(f"set against silicon, predicted over measured: {known.verdict}")
@@ -77,11 +85,11 @@ def show_estimate(result: EnergyEstimate) -> None:
             ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
             print(f"  {band.predicted}: {ratio} of {band.measured}")
     if result.latency_s is not None:
-        print(f"{result.latency_s * 1e6:,.4g} us per inference")
+        print(f"{number(result.latency_s * 1e6, digits=4)} us per inference")
     if result.power_w is not None and result.energy_delay_js is not None:
-        delay = f"energy-delay product {result.energy_delay_js * 1e15:,.4g} nJ us"
+        delay = f"energy-delay product {number(result.energy_delay_js * 1e15, digits=4)} nJ us"
         busy = "" if result.utilisation is None else f", {result.utilisation:.1%} of the lane-cycles busy"
-        print(f"{result.power_w * 1e3:,.4g} mW while it runs, no static power; {delay}{busy}")
+        print(f"{number(result.power_w * 1e3, digits=4)} mW while it runs, no static power; {delay}{busy}")
     show_energies(result.table)
     show_omitted(result.actions.omitted)
 
@@ -93,14 +101,44 @@ def show_energies(priced: pd.DataFrame) -> None:
     sums: Any = priced.groupby(keys, sort=False)[["count", "energy_pj"]].sum().reset_index()
     for component, action, price_pj, count, energy_pj in sums.itertuples(index=False):
         share = f"{energy_pj / total:.1%}" if total else "-"
-        table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", f"{energy_pj / 1e3:,.4g}", share)
-    table.add_row("in all", "", "", "", f"{total / 1e3:,.4g}", "")
+        table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", nanojoule(energy_pj), share)
+    table.add_row("in all", "", "", "", nanojoule(total), "")
     show(table)
 
 
 def show_omitted(omitted: Mapping[str, str]) -> None:
     for part, reason in omitted.items():
         print(f"left out: {part}: {reason}")
+
+
+def show_sweep(rows: Any) -> None:
+    """One line per row of `energy.sweep.sweep`, with the ratio to the widest weights where several were swept."""
+    keys, widest = ["rate", "steps", "memory_bytes"], rows["weight_bits"].max()
+    at_widest = rows.loc[rows["weight_bits"] == widest, [*keys, "energy_pj"]]
+    rows = rows.merge(at_widest, on=keys, how="left", suffixes=("", "_widest"))
+    columns = {
+        "rate": rows["rate"].map("{:g}".format),
+        "steps": rows["steps"].map(str),
+        "weight bits": rows["weight_bits"].map(str, na_action="ignore"),
+        "memory KiB": (rows["memory_bytes"] / 1024).map("{:g}".format, na_action="ignore"),
+        **{
+            title: rows[f"{name}_pj"].map(nanojoule)
+            for title, name in (("nJ", "energy"), ("low", "low"), ("high", "high"))
+        },
+        "us": (rows["latency_s"] * 1e6).map(partial(number, digits=4), na_action="ignore"),
+        f"{widest} bits / this": (rows["energy_pj_widest"] / rows["energy_pj"]).map(
+            "{:.3g}".format, na_action="ignore"
+        ),
+        "weights": rows["resident"].map({True: "resident", False: "reloaded"}),
+    }
+    shown = {title: cells.fillna("-") for title, cells in columns.items() if cells.notna().any()}
+    table = new_table(*shown)
+    for column in table.columns:
+        column.justify = "right"
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*cells)
+    show(table)
+    print("Independent random spikes, not a trained network: no accuracy belongs to these figures.")
 
 
 @contextmanager

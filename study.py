@@ -15,7 +15,7 @@ from .models.run import Run
 from .models.train import train, train_many
 from .reports.compare import Comparison, compare
 from .sim.errors import InvalidInput
-from .sim.files import replacing
+from .sim.files import write_table
 from .sim.operations import OperationCounts, count
 from .sim.trace import SpikeTrace
 
@@ -129,11 +129,4 @@ def _record_and_count(
 
 def write_counts(counts: OperationCounts, path: str | Path) -> Path:
     """Write the tidy table of operation counts, summed over samples, as Parquet or (by its ending) CSV."""
-    path = Path(path)
-    table = counts.to_frame(by_sample=False)
-    with replacing(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-    return path
+    return write_table(counts.to_frame(by_sample=False), path)

@@ -7,8 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -41,3 +45,22 @@ def replacing(path: str | Path) -> Iterator[Path]:
         else:
             with suppress(OSError):  # most often it is not there: it was renamed, or never made
                 temporary.unlink()
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table, without its index, as CSV or Parquet by the ending of the path.
+
+    Raises
+    ------
+    InvalidInput
+        Another ending, or a place that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".csv", ".parquet"):
+        raise InvalidInput(f"{path}: a table is written as .csv or .parquet; give it one of these endings")
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+    return path

@@ -1,4 +1,4 @@
-"""Operation counts that no trace recorded: random spikes at a chosen rate, scaled spikes, and hybrids of two networks.
+"""Operation counts that no trace recorded: random spikes, other weights, scaled spikes, and hybrids of two networks.
 
 They answer what if: what a network would cost at another firing rate, or one network with the weights, spikes, gate or
 state of another. Such counts carry no accuracy and no trace hash.
@@ -36,7 +36,8 @@ def bernoulli_counts(
         Probability of a non-zero element per step, 0..1; one for all signals, or one for each of `Workload.signals`.
     steps, samples : int
     seed : int
-        Signals are drawn in network order from one generator, so that equal arguments give equal counts.
+        Every signal has a generator of its own, drawn from step by step: equal arguments give equal counts, fewer steps
+        the first ones of the same spikes, and a higher rate the same spikes and more.
 
     Returns
     -------
@@ -55,12 +56,12 @@ def bernoulli_counts(
     if steps < 1 or samples < 1:
         raise InvalidInput(f"synthetic counts: steps {steps} and samples {samples}; use one or more of each")
     wanted = rates if isinstance(rates, Mapping) else dict.fromkeys(workload.signals, rates)
-    rng, words = np.random.default_rng(seed), {}
-    for signal, (shape, _) in workload.signals.items():
+    words, seeds = {}, np.random.SeedSequence(seed).spawn(len(workload.signals))
+    for own, (signal, (shape, _)) in zip(seeds, workload.signals.items(), strict=True):
         rate = wanted.get(signal, math.nan)
         if not 0 <= rate <= 1:
             raise InvalidInput(f"synthetic counts: the rate of {signal!r} is {rate}; give one from 0 to 1")
-        words[signal] = _draw(rng, rate, (steps, samples, *shape))
+        words[signal] = _draw(np.random.default_rng(own), rate, (steps, samples, *shape))
     emitted = {signal: np.bitwise_count(bits).sum(axis=-1, dtype=np.int64) for signal, bits in words.items()}
     synaptic = {x.name: count_packed(x, *(words[signal] for signal in x.sources)) for x in workload.layers}
     return _counts(workload, synaptic, emitted, (steps, samples), {"synthetic": "independent random spikes"})
@@ -69,6 +70,49 @@ def bernoulli_counts(
 def _draw(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Words:
     """One step at a time, so that a large map never lies in memory as floats for all steps."""
     return np.concatenate([pack(rng.random((1, *shape[1:]), np.float32) < rate, "spike") for _ in range(shape[0])])
+
+
+def recast_counts(operations: OperationCounts, workload: Workload, steps: int | None = None) -> OperationCounts:
+    """The same spikes in a network of the same connections with other weights, for all or only the first steps.
+
+    Parameters
+    ----------
+    operations : OperationCounts
+    workload : Workload
+        As ``operations.workload``, but for kind and width of weights, what is stored beside them, scale and gate. A
+        layer has the zero weights that were counted, or none.
+    steps : int, optional
+        Keep so many; all unless given.
+
+    Returns
+    -------
+    OperationCounts
+        Without accuracy and trace hash.
+
+    Raises
+    ------
+    InvalidInput
+        Other connections, zero weights that were not counted, or more steps than there are.
+    """
+    kept = operations.steps if steps is None else steps
+    if not 1 <= kept <= operations.steps:
+        raise InvalidInput(f"recast counts: {kept} steps; the counts hold {operations.steps}")
+    _check_rest(operations.workload, workload)
+    synaptic = {}
+    for layer in workload.layers:
+        pairs, counted = operations.layers[layer.name].synaptic, operations.workload.layer(layer.name).nonzero
+        if layer.nonzero is not None and layer.nonzero is not counted:
+            raise InvalidInput(
+                f"recast counts: layer {layer.name!r} has zero weights that were not counted; count again"
+            )
+        nonzero = pairs.all_weights if layer.nonzero is None else pairs.nonzero_weights
+        synaptic[layer.name] = SynapticCounts(
+            nonzero[:kept], pairs.all_weights[:kept], pairs.events[:kept], pairs.dense
+        )
+    emitted = {name: layer.spikes[:kept] for name, layer in operations.layers.items() if layer.spikes is not None}
+    emitted[INPUT] = operations.input_events[:kept]
+    origin = {"synthetic": "other weights", **operations.provenance}
+    return _counts(workload, synaptic, emitted, (kept, operations.samples), origin)
 
 
 def scaled_counts(operations: OperationCounts, factors: Mapping[str, float]) -> OperationCounts:
@@ -184,19 +228,20 @@ def _mixed(base: Layer, variant: Layer, weights: bool, gate: bool) -> Layer:
 def _check_rest(base: Workload, variant: Workload) -> None:
     """Refuse networks that differ in what no switch covers."""
     if [layer.name for layer in base.layers] != [layer.name for layer in variant.layers]:
-        raise InvalidInput(f"hybrid: workloads {base.name!r} and {variant.name!r} have different layers")
+        raise InvalidInput(f"networks: workloads {base.name!r} and {variant.name!r} have different layers")
     reached = _hybrid(base, variant, SWITCHES)
     for made, wanted in zip(reached.layers, variant.layers, strict=True):
         if type(made) is not type(wanted):
-            raise InvalidInput(f"hybrid: layer {made.name!r} is {type(made).__name__} and {type(wanted).__name__}")
+            raise InvalidInput(f"networks: layer {made.name!r} is {type(made).__name__} and {type(wanted).__name__}")
         fields = (f.name for f in dataclasses.fields(wanted) if f.compare)
         other = [name for name in fields if getattr(made, name) != getattr(wanted, name)]
         if other:
             raise InvalidInput(
-                f"hybrid: layer {made.name!r} differs in {', '.join(other)}, which none of {', '.join(SWITCHES)} covers"
+                f"networks: layer {made.name!r} differs in {', '.join(other)}, which none of {', '.join(SWITCHES)} "
+                f"covers"
             )
     if reached.input_shape != variant.input_shape or reached.held_input != variant.held_input:
-        raise InvalidInput(f"hybrid: workloads {base.name!r} and {variant.name!r} read different inputs")
+        raise InvalidInput(f"networks: workloads {base.name!r} and {variant.name!r} read different inputs")
 
 
 def _counts(

@@ -14,7 +14,7 @@ from spikejoule.sim.trace import TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
 from typer.testing import CliRunner
 
-COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report")
+COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report", "breakeven", "sweep")
 CONV = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 FC = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
 NET = Workload(name="net", input_shape=(1, 5, 5), layers=(CONV, FC))
@@ -73,6 +73,38 @@ def test_a_stored_action_table_is_priced_again(trace, tmp_path):
     assert set(again.output.splitlines()) < set(first.output.splitlines())
 
 
+def test_sweep_prints_every_combination_and_writes_the_table(trace, tmp_path):
+    grid = ("--rates", "0.1,0.2", "--steps", "1,2", "--weight-bits", "1,32", "--memory-kib", "0.25,64")
+    result = spikejoule("sweep", trace, *grid, "--out", "table.csv", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    head, *lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert head.startswith("rate,steps,weight_bits,memory_bytes,energy_pj,")
+    assert len(lines) == 16
+    shown = [line.split() for line in result.stdout.splitlines()[1:17]]
+    # 108 weights: 432 bytes in float leave a memory of 256, 14 bytes of binary ones do not
+    assert [row[-1] for row in shown[:4]] == ["resident", "resident", "reloaded", "resident"]
+    assert shown[3][-2] == "1"  # the widest against itself
+    assert "no accuracy belongs to these figures" in result.stdout
+
+
+def test_sweep_takes_steps_and_weights_from_the_trace(trace, tmp_path):
+    result = spikejoule("sweep", trace, "--rates", "0.1", "-a", "sop-45nm", "--out", "t.parquet", cwd=tmp_path)
+    assert result.stdout.splitlines()[1].split()[:2] == ["0.1", "3"]
+    assert (tmp_path / "t.parquet").read_bytes().startswith(b"PAR1")
+
+
+def test_energies_are_shown_without_powers_of_ten(trace, tmp_path):
+    result = spikejoule("estimate", trace, "-a", "event-driven-45nm-tiny", cwd=tmp_path)
+    assert "e+" not in result.stdout
+
+
+def test_version_and_help_end_well(tmp_path):
+    assert spikejoule("--version", cwd=tmp_path).stdout.startswith("spikejoule 0")
+    bare = spikejoule(cwd=tmp_path)
+    assert "Start with: spikejoule report --quick" in bare.stdout
+    assert bare.stderr == ""
+
+
 def test_compare_writes_both_reports(tmp_path):
     words = [f"{name}={write_trace(tmp_path / f'{name}.zarr', rate)}" for name, rate in (("A", 0.4), ("B", 0.2))]
     result = spikejoule("compare", *words, "--baseline", "A", "--out", "out/ab", cwd=tmp_path)
@@ -97,6 +129,11 @@ def test_compare_writes_both_reports(tmp_path):
         (["compare", "--baseline", "C", "A=trace.zarr"], "'C'"),
         (["report", "--dataset", "imagenet"], "dataset is 'imagenet'"),
         (["accelerators", "show", "loihi9"], "'loihi9' is not known"),
+        (["count", "trace.zarr", "--out", "counts.xlsx"], "as .csv or .parquet"),
+        (["sweep", "trace.zarr", "--rates", "0.1;0.2"], "separated by commas"),
+        (["sweep", "trace.zarr", "--steps", "2.5"], "give integers"),
+        (["sweep", "trace.zarr", "--layers", "fc9", "--weight-bits", "1"], "no layer 'fc9'"),
+        (["sweep", "trace.zarr", "-a", "loihi1-sanafe"], "kind event"),
         (["count", "trace.zarr", "--out", "trace.zarr/zarr.json/x.csv"], "cannot be written"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.operations import count
 from spikejoule.sim.synops import count_layer
-from spikejoule.sim.synthetic import SWITCHES, bernoulli_counts, hybrid_counts, scaled_counts
+from spikejoule.sim.synthetic import SWITCHES, bernoulli_counts, hybrid_counts, recast_counts, scaled_counts
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
 
@@ -187,3 +187,33 @@ def test_synthetic_pairs_equal_the_counter_on_dense_spikes():
     np.testing.assert_array_equal(
         bernoulli_counts(network(), 1.0, steps=2).layers["conv1"].synaptic.all_weights, expected
     )
+
+
+def test_fewer_steps_are_the_first_ones_of_the_same_spikes():
+    many, few = (bernoulli_counts(network(), 0.2, steps=steps, samples=3, seed=5) for steps in (7, 2))
+    assert same(recast_counts(many, network(), 2), few)
+
+
+def test_a_higher_rate_adds_spikes_to_the_same():
+    low, high = (bernoulli_counts(network(), rate, steps=4, samples=3) for rate in (0.2, 0.21))
+    assert all((high.layers[name].spikes >= low.layers[name].spikes).all() for name in ("conv1", "conv2"))
+
+
+def test_other_weights_meet_the_same_spikes():
+    binary = network("binary", "live", "explicit")
+    drawn = bernoulli_counts(network(), 0.2, steps=3, samples=2)
+    assert same(recast_counts(drawn, binary), bernoulli_counts(binary, 0.2, steps=3, samples=2))
+
+
+def test_zero_weights_that_were_not_counted_are_refused():
+    drawn, net = bernoulli_counts(network(), 0.2, steps=2), network()
+    mask = np.zeros(net.layers[1].weight_shape, bool)
+    layers = (net.layers[0], dataclasses.replace(net.layers[1], nonzero=mask), net.layers[2])
+    with pytest.raises(InvalidInput, match="zero weights that were not counted"):
+        recast_counts(drawn, dataclasses.replace(net, layers=layers))
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_only_steps_that_were_drawn_can_be_kept(steps):
+    with pytest.raises(InvalidInput, match="the counts hold 2"):
+        recast_counts(bernoulli_counts(network(), 0.2, steps=2), network(), steps)
