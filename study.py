@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .energy.accelerator import load_accelerator
+from .energy.accelerator import Accelerator, load_accelerator
 from .energy.estimate import EnergyEstimate
+from .energy.replayed import STATE_BITS, Replayed, replay_trace
 from .energy.variants import estimate_variants
 from .models.config import VARIANTS, TrainConfig, variant_config
-from .models.record import record
+from .models.datasets import batches, load_dataset
+from .models.evaluate import as_input
+from .models.record import TRACE, record
 from .models.run import Run
 from .models.train import train, train_many
 from .reports.compare import Comparison, compare
 from .sim.errors import InvalidInput
 from .sim.files import write_table
 from .sim.operations import OperationCounts, count
+from .sim.parameter_file import PARAMETERS, load_parameters
 from .sim.trace import SpikeTrace
 
 BASELINE = "SNN fp32"
@@ -69,7 +74,7 @@ class Study:
 def run_study(
     study: Study, *, runs: str | Path = "runs", workers: int = 2, progress: Progress | None = None
 ) -> Comparison:
-    """Train, record, count, price and compare; finished runs and valid traces are reused.
+    """Train, record, count, price, replay at narrow states, and compare; finished runs and valid traces are reused.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ def run_study(
     train_many([c for name in trained for c in study.configs(name)], runs=runs, workers=workers, progress=progress)
     all_runs = {name: [train(config, runs=runs) for config in study.configs(name)] for name in study.variants}
     counts = _record_and_count(all_runs, progress)
-    traces = {name: [SpikeTrace.open(run.path / "trace.zarr") for run in all_runs[name]] for name in study.variants}
+    traces = {name: [SpikeTrace.open(run.path / TRACE) for run in all_runs[name]] for name in study.variants}
     refused: dict[str, Mapping[str, str]] = {}
     tables: list[Mapping[str, Sequence[EnergyEstimate]]] = []
     for machine in machines:  # chips route single spikes, so they need the traces; the rest prices their counts
@@ -105,7 +110,39 @@ def run_study(
         tables.append(priced.estimates)
         refused[machine.name] = priced.refused
     logs = {name: [run.log() for run in all_runs[name]] for name in trained if name in tables[0]}
-    return compare(tables[0], baseline=BASELINE, others=tables[1:], logs=logs, refused=refused)
+    replayed = _replay({name: all_runs[name] for name in tables[0]}, machines[0], workers, progress)
+    return compare(tables[0], baseline=BASELINE, others=tables[1:], logs=logs, refused=refused, replayed=replayed)
+
+
+def _replay(
+    all_runs: Mapping[str, Sequence[Run]], machine: Accelerator, workers: int, progress: Progress | None
+) -> dict[str, list[tuple[Replayed, ...]]]:
+    """Every run at every width of `STATE_BITS`, in threads: nearly all of it is compiled code that leaves the GIL.
+
+    Not kept in the run folder: it takes a second or so per run and width, and files would outlive changes of the rule.
+    Variants whose network has no replay parameters are left out.
+    """
+    able = {name: runs for name, runs in all_runs.items() if all((run.path / PARAMETERS).exists() for run in runs)}
+    jobs = [(name, run) for name, runs in able.items() for run in runs]
+    replayed: dict[str, list[tuple[Replayed, ...]]] = {name: [] for name in able}
+    with ThreadPoolExecutor(workers) as pool:
+        results = pool.map(lambda job: _replay_run(job[1], machine), jobs)
+        for done, ((name, _), result) in enumerate(zip(jobs, results, strict=True), start=1):
+            replayed[name].append(result)
+            if progress is not None:
+                progress("replay", done, len(jobs))
+    return replayed
+
+
+def _replay_run(run: Run, machine: Accelerator) -> tuple[Replayed, ...]:
+    trace = SpikeTrace.open(run.path / TRACE)
+    parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
+    inputs = None
+    if trace.workload.input_kind == "analog":  # a trace does not keep analog values
+        split = load_dataset(run.config.dataset, run.config.steps).test
+        held = next(iter(batches(split, len(split))))[0]
+        inputs = as_input(held, trace.steps).numpy()
+    return tuple(replay_trace(trace, parameters, bits, machine, inputs) for bits in STATE_BITS)
 
 
 def _record_and_count(

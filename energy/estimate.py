@@ -200,13 +200,21 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     """
     accelerator.require_complete()
     if isinstance(trace, OperationCounts):
-        return _priced(trace, execute(trace, accelerator.architecture), accelerator)
+        return estimate_actions(trace, execute(trace, accelerator.architecture), accelerator)
     operations = count(trace)
     actions = execute_trace(trace, operations, accelerator.architecture)
-    return _priced(operations, actions, accelerator)
+    return estimate_actions(operations, actions, accelerator)
 
 
-def _priced(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
+def estimate_actions(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> EnergyEstimate:
+    """`estimate` of action counts that a machine made before.
+
+    Raises
+    ------
+    InvalidInput
+        For an action without a price, and for incomplete accelerators.
+    """
+    accelerator.require_complete()
     table = price_actions(actions, accelerator)
     sample_pj = np.zeros(actions.samples)
     for counts, price_pj in zip(actions.counts.values(), table["price_pj"], strict=True):

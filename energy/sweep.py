@@ -223,7 +223,9 @@ def _figures(counts: OperationCounts, accelerator: Accelerator) -> dict[str, obj
         "latency_s": np.nan if result.latency_s is None else result.latency_s,
         "synaptic_operations": counts.synaptic_operations,
         "weight_bytes": -(-bits // 8),
-        "resident": place(counts.workload, machine, counts.steps).backing is None if isinstance(machine, Grid) else pd.NA,
+        "resident": place(counts.workload, machine, counts.steps).backing is None
+        if isinstance(machine, Grid)
+        else pd.NA,
     }
 
 

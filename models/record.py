@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..sim import workload as sim
 from ..sim.errors import InvalidInput
+from ..sim.parameter_file import PARAMETERS, load_parameters, save_parameters
 from ..sim.trace import SpikeTrace, TraceWriter
 from .adapters import Described, describe
 from .config import config_to_dict
@@ -23,9 +24,11 @@ from .datasets import Split, batches, load_dataset
 from .evaluate import as_input, reproducible
 from .hooks import Capture, capturing
 from .networks import SpikingNetwork
+from .parameters import replay_parameters
 from .rebatch import CHUNK, Chunk, chunks
 from .run import Run, versions
 
+TRACE = "trace.zarr"  # of the test split, in a run's folder
 Progress = Callable[[str, int, int], None]  # label, samples done, samples in all (0: not known)
 Forward = Callable[[nn.Module, Tensor], Any]
 
@@ -46,7 +49,8 @@ def record(
     Parameters
     ----------
     model_or_run : torch.nn.Module or Run
-        A run is recorded into its own folder (``trace.zarr`` for the test split) and a valid trace there is reused.
+        A run is recorded into its own folder (``trace.zarr`` for the test split) and a valid trace there is reused;
+        what a replay needs goes beside it, into ``parameters.safetensors``.
         Of other models than this package's, sequential networks of `torch.nn.Conv2d`, `torch.nn.Linear` and their
         binary kinds with batch norm, average pooling of the current, and neurons known to
         `spikejoule.models.adapters.NEURON_RULES`.
@@ -123,13 +127,14 @@ def _record_run(
             f"record: {run.variant!r} was trained for {config.steps} steps, not {steps}; train with those"
         )
     own = data is None and path is None
-    name = "trace.zarr" if split == "test" else f"trace-{split}.zarr"
+    name = TRACE if split == "test" else f"trace-{split}.zarr"
     target = run.path / name if path is None else Path(path)
     if data is not None and path is None:
         raise InvalidInput("record: a run with other data than its own needs a path for the trace")
     if own and target.exists():
         found = _reusable(target, run)
         if found is not None:
+            _write_parameters(run, found)
             return found
     source = config.dataset if data is None else "given data"
     about: dict[str, Any] = {
@@ -146,7 +151,23 @@ def _record_run(
         data, total = _batches(part, config.steps), len(part)
     session = _Session(run.model(), config.steps, "", _whole)
     session.write(data, target, {**about, "versions": versions()}, True, _reporter(progress, label, total))
-    return SpikeTrace.open(target)
+    trace = SpikeTrace.open(target)
+    if own:
+        _write_parameters(run, trace)
+    return trace
+
+
+def _write_parameters(run: Run, trace: SpikeTrace) -> None:
+    """Keep what a replay needs beside the run's traces, unless it is there or the network has no rule for it."""
+    path = run.path / PARAMETERS
+    try:
+        load_parameters(path, trace.workload, trace.steps)
+    except InvalidInput:
+        try:
+            parameters = replay_parameters(run.model())
+        except InvalidInput:
+            return  # whoever wants to replay it is told that there is no such file
+        save_parameters(path, trace.workload, parameters, trace.steps, {"run": run.hash})
 
 
 def _reporter(progress: Progress | None, label: str, total: int) -> Callable[[int], None]:

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..sim.errors import InvalidInput
-from .matching import Estimates, by_seed, check_same_data, further, machine, names, sorted_logs
+from .matching import (
+    Estimates,
+    Replays,
+    by_seed,
+    check_same_data,
+    further,
+    machine,
+    names,
+    sorted_logs,
+    sorted_replays,
+)
 from .paired import paired_differences
 from .summary import summarise
 
@@ -16,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..energy.estimate import EnergyEstimate
+    from ..energy.replayed import Replayed
 
 FOCUS = "BSNN + AGMM"
 
@@ -39,6 +50,8 @@ class Comparison:
         Training logs in long form (epoch, layer, quantity, value), one per seed; variants may be absent.
     refused : mapping of accelerator to mapping of variant to reason
         Variants that a machine cannot run, which have no row there.
+    replayed : mapping of variant to tuple of tuples of Replayed
+        The same runs replayed at several state widths: per seed, one per width; variants may be absent.
     """
 
     estimates: Estimates
@@ -48,6 +61,7 @@ class Comparison:
     others: tuple[Estimates, ...] = ()
     logs: Mapping[str, tuple[pd.DataFrame, ...]] = field(default_factory=dict)
     refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replayed: Replays = field(default_factory=dict)
 
     @property
     def quantity(self) -> str:
@@ -123,6 +137,7 @@ def compare(
     others: Sequence[Mapping[str, Sequence[EnergyEstimate]]] = (),
     *,
     logs: Mapping[str, Sequence[pd.DataFrame]] | None = None,
+    replayed: Mapping[str, Sequence[Sequence[Replayed]]] | None = None,
     focus: str | None = None,
     refused: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Comparison:
@@ -138,6 +153,9 @@ def compare(
         The same traces on further accelerators; variants that a machine cannot run may be absent.
     logs : mapping of variant to sequence of DataFrame, optional
         Training logs (``epoch, layer, quantity, value``) in the order of that variant's estimates.
+    replayed : mapping of variant to sequence of sequences of Replayed, optional
+        Per estimate of a variant, in its order, its run replayed at the same widths as every other, priced on the first
+        accelerator.
     focus : str, optional
         The variant the report is about; by default ``"BSNN + AGMM"``, or else the last that is not the baseline.
     refused : mapping of accelerator to mapping of variant to reason, optional
@@ -148,7 +166,7 @@ def compare(
     ------
     InvalidInput
         Unknown baseline or focus, accelerators mixed in one mapping, seeds that do not match, estimates of different
-        data, or logs without the columns above.
+        data, logs without the columns above, or replays that do not match the estimates.
     """
     seeds, ordered = by_seed(estimates, "estimates")
     if baseline not in ordered:
@@ -164,5 +182,6 @@ def compare(
     if len(set(machines)) < len(machines):
         raise InvalidInput(f"compare: an accelerator is given twice among {', '.join(machines)}; each once is enough")
     reasons = {name: dict(why) for name, why in (refused or {}).items() if why}
-    kept = sorted_logs(logs or {}, estimates, seeds)
-    return Comparison(ordered, baseline, focus, seeds, elsewhere, kept, reasons)
+    told = sorted_logs(logs or {}, estimates, seeds)
+    again = sorted_replays(replayed or {}, estimates, seeds)
+    return Comparison(ordered, baseline, focus, seeds, elsewhere, told, reasons, again)

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..energy.estimate import EnergyEstimate
+    from ..energy.replayed import Replayed
 
 Estimates = Mapping[str, "tuple[EnergyEstimate, ...]"]
+Replays = Mapping[str, "tuple[tuple[Replayed, ...], ...]"]
 LOG_COLUMNS = ("epoch", "layer", "quantity", "value")
 
 
@@ -105,6 +107,31 @@ def sorted_logs(
                 )
         given = [estimate.provenance.get("seed") for estimate in estimates[name]]
         result[name] = tuple(frames[given.index(seed)] for seed in seeds)
+    return result
+
+
+def sorted_replays(
+    replayed: Mapping[str, Sequence[Sequence[Replayed]]],
+    estimates: Mapping[str, Sequence[EnergyEstimate]],
+    seeds: tuple[Any, ...],
+) -> dict[str, tuple[tuple[Replayed, ...], ...]]:
+    """Replays in the order of the seeds; all of the traces that were estimated, and at the same widths."""
+    result, widths = {}, None
+    for name, group in replayed.items():
+        if name not in estimates or len(group) != len(estimates[name]):
+            raise InvalidInput(
+                f"compare: replays of {name!r}: {len(group)}; give one per estimate of a variant, in its order"
+            )
+        for each, estimate in zip(group, estimates[name], strict=True):
+            origins = {one.operations.provenance.get("replayed", {}).get("trace") for one in each}
+            if origins != {estimate.operations.trace_hash}:
+                raise InvalidInput(f"compare: a replay of {name!r} is of another trace than its estimate")
+            found = [one.state_bits for one in each]
+            widths = found if widths is None else widths
+            if found != widths:
+                raise InvalidInput(f"compare: {name!r} was replayed at {found} bits, others at {widths}; use the same")
+        given = [estimate.provenance.get("seed") for estimate in estimates[name]]
+        result[name] = tuple(tuple(group[given.index(seed)]) for seed in seeds)
     return result
 
 

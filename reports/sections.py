@@ -14,6 +14,7 @@ from .cells import gate_table, machine_table, paired_tables, summary_table
 from .made_of import made_of
 from .numbers import ENERGY, column, number, unit_for
 from .paired import default_pairs
+from .replayed import state_width
 from .sweeps import what_if
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ SECTIONS: dict[str, Callable[[Comparison], list[Block]]] = {
     "Paired differences": paired,
     "What the ratio is made of": made_of,
     "What if": what_if,
+    "State width": state_width,
     "Energy by layer": by_layer,
     "Other accelerators": other_accelerators,
     "Firing rate": firing,

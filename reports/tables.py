@@ -202,7 +202,7 @@ def folded(result: EnergyEstimate) -> EnergyEstimate:
 def prices(comparison: Comparison) -> pd.DataFrame:
     """Every price that some estimate used, with its bounds and source, per accelerator: logic first, then memories."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in machines(comparison):
+    for group in (*machines(comparison), _replayed(comparison)):
         for results in group.values():
             for result in results:
                 machine = result.accelerator
@@ -232,6 +232,14 @@ def _static_row(result: EnergyEstimate) -> dict[str, Any] | None:
     row |= {"node_nm": first.node_nm, "voltage_v": first.voltage_v, "scope": static.per}
     row |= {"basis": ", ".join(dict.fromkeys(figure.basis for figure in figures))}
     return row | {"source": "; ".join(figure.source for figure in figures), "reason": "; ".join(reasons) or None}
+
+
+def _replayed(comparison: Comparison) -> dict[str, tuple[EnergyEstimate, ...]]:
+    """Estimates at other state widths, all on the main accelerator."""
+    return {
+        variant: tuple(one.estimate for runs in group for one in runs if one.estimate is not None)
+        for variant, group in comparison.replayed.items()
+    }
 
 
 def priced(comparison: Comparison) -> pd.DataFrame:

@@ -13,22 +13,28 @@ from .dynamics import ROUNDINGS
 from .errors import InvalidInput
 from .layers import Layer
 from .neurons import NEURON_MODELS
-from .populations import Population, tap_major
+from .populations import Population, scaled_weights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerParameters:
     """What one layer needs beyond its geometry.
 
-    ``leak``, ``threshold`` and ``bias`` are one number, one per channel of the neurons, or ``(steps, channels)``: a
-    gain that varies with the step folds into the last (docs/definitions.md, 10). A layer that joins another only needs
-    weights.
+    ``leak``, ``threshold`` and ``bias`` are one number, one per channel of the neurons, or ``(steps, channels)``. A
+    layer that joins another only needs weights and their scale.
+
+    A gain that varies with the step alone (gate ``per_step``) comes folded: leak ``lambda g[t-1] / g[t]`` and threshold
+    ``V / g[t]``, both by step (docs/definitions.md, 10); a threshold that is not given by step is refused there. A gain
+    that depends on the data (gate ``live``) cannot be folded: its ``alpha`` is given as ``gain``, which no other layer
+    may have.
 
     Attributes
     ----------
     weights : array of the layer's ``weight_shape``
-        With everything folded in: batch norm, quantisation scales, the 1/size of average pooling. A skip path without
-        weights takes one number.
+        As stored: +-1, integers, or real numbers. A skip path without weights takes one number.
+    scale : array_like
+        Factor on the weights, one number or one per output channel: batch norm, quantisation, constant gains, the
+        1/size of average pooling. What an event adds is weight x scale.
     leak : array_like
         Factor on the potential per step; 1 for ``if_*`` neurons.
     threshold : array_like
@@ -37,13 +43,23 @@ class LayerParameters:
         Added to every neuron at every step.
     reset : float
         Potential after a spike, for ``*_hard`` neurons.
+    gain : array_like or None
+        ``alpha`` of a live gate, one number or one per step: the current X of a sample and step, bias included, becomes
+        ``alpha[t] sigmoid(E(X)) X`` (Liang et al., AAAI-25, arXiv 2502.14344) with E the mean over space per channel,
+        or over channels and space, as the layer's ``gate_axes`` says; never over samples.
+    unit : array_like
+        What one unit of current and potential stands for, one number or one per channel: the gate's mean is taken of
+        current x unit. Without a gate it has no effect.
     """
 
     weights: ArrayLike
+    scale: ArrayLike = 1.0
     leak: ArrayLike = 1.0
     threshold: ArrayLike = 1.0
     bias: ArrayLike = 0.0
     reset: float = 0.0
+    gain: ArrayLike | None = None
+    unit: ArrayLike = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,11 @@ class FixedPoint:
     the range of a state). The current of one step is summed exactly; the leaked potential plus that current is cut to
     the range once per step. The leak factor has ``leak_bits`` bits after the point, and the product is rounded as
     ``leak_rounding`` says ('nearest': ties up). A real input's current is rounded to the nearest number once per step.
+
+    Before a live gate the current, bias included, is cut to the range once per step, since a machine keeps it in an
+    array of its own; the gain is computed in float64, and the gated current is rounded to the nearest number once.
+
+    Not modelled: a machine that adds event by event into the state may saturate within a step as well.
     """
 
     state_bits: int
@@ -118,6 +139,8 @@ class Prepared:
     threshold: NDArray
     bias: NDArray
     reset: float | int
+    gain: NDArray[np.float64] | None  # (1 or steps,) of a live gate
+    unit: NDArray[np.float64]  # (channels,): what one last place of the state stands for (float64: one unit)
 
     @classmethod
     def prepare(
@@ -126,6 +149,7 @@ class Prepared:
         for layer in item.synapses:
             _check_layer(layer, parameters)
         own = parameters[item.name]
+        _check_gate(item.layer, own, steps)
         channels = item.layer.neuron_shape[0]
         leak, threshold, bias = (
             _per_channel(getattr(own, name), steps, channels, f"layer {item.name!r}: {name}")
@@ -133,16 +157,19 @@ class Prepared:
         )
         if not str(item.layer.neuron).startswith("lif") and (leak != 1).any():
             raise InvalidInput(f"layer {item.name!r}: leak is not 1, but {item.layer.neuron} neurons do not leak")
-        weights = [tap_major(layer, np.asarray(parameters[layer.name].weights, np.float64)) for layer in item.synapses]
-        numbers: list[NDArray] = [*weights, leak, threshold, bias, np.asarray(own.reset)]
-        if not all(np.isfinite(values).all() for values in numbers):
+        unit = _per_channel(own.unit, 1, channels, f"layer {item.name!r}: unit")[0]
+        gain = None if own.gain is None else np.asarray(own.gain, np.float64).reshape(-1)
+        weights = [scaled_weights(x, parameters[x.name].weights, parameters[x.name].scale) for x in item.synapses]
+        numbers: list[NDArray] = [*weights, leak, threshold, bias, unit, np.asarray(own.reset)]
+        if not all(np.isfinite(values).all() for values in (*numbers, *([] if gain is None else [gain]))):
             raise InvalidInput(f"layer {item.name!r}: a parameter is not finite")
         if isinstance(number, Real):
-            return cls(item, number, tuple(weights), leak, threshold, bias, float(own.reset))
+            return cls(item, number, tuple(weights), leak, threshold, bias, float(own.reset), gain, unit)
         whole = [_whole(values, number.frac_bits) for values in (*weights, threshold, bias, np.asarray(own.reset))]
         reset = int(whole.pop())
         _check_range(item, number, whole[-2], reset)
-        return cls(item, number, tuple(whole[:-2]), _whole(leak, number.leak_bits), whole[-2], whole[-1], reset)
+        factors, place = _whole(leak, number.leak_bits), unit * 2.0**-number.frac_bits
+        return cls(item, number, tuple(whole[:-2]), factors, whole[-2], whole[-1], reset, gain, place)
 
     @property
     def spiking(self) -> bool:
@@ -152,13 +179,34 @@ class Prepared:
 def _check_layer(layer: Layer, parameters: Mapping[str, LayerParameters]) -> None:
     if layer.name not in parameters:
         raise InvalidInput(f"layer {layer.name!r}: no parameters given; known: {', '.join(parameters) or 'none'}")
-    if layer.gate is not None:
+    if layer.gate is not None and layer.joins is not None:
         raise InvalidInput(
-            f"layer {layer.name!r}: has a {layer.gate} gate; fold it into threshold and leak and set gate to None "
-            f"(a live gate cannot be folded: freeze it first)"
+            f"layer {layer.name!r}: joins the current of {layer.joins!r} and has a gate of its own; only the layer "
+            f"that owns the neurons may have one, which acts on the whole current"
         )
     if layer.delay:
         raise InvalidInput(f"layer {layer.name!r}: self-connections cannot be replayed; only feed-forward layers can")
+
+
+def _check_gate(layer: Layer, own: LayerParameters, steps: int) -> None:
+    """A gate that the parameters do not carry would be left out without a word."""
+    if layer.gate == "live":
+        if own.gain is None:
+            raise InvalidInput(
+                f"layer {layer.name!r}: has a live gate; give its alpha as gain (a frozen gate is folded into scale "
+                f"and bias, and its layer has gate None)"
+            )
+        if np.shape(own.gain) not in ((), (1,), (steps,)):
+            raise InvalidInput(
+                f"layer {layer.name!r}: gain is {np.shape(own.gain)}; it must be one number or ({steps},), one per step"
+            )
+    elif own.gain is not None:
+        raise InvalidInput(f"layer {layer.name!r}: has no live gate, so it takes no gain; fold it")
+    if layer.gate == "per_step" and (np.ndim(own.threshold) != 2 or np.ndim(own.leak) != 2):
+        raise InvalidInput(
+            f"layer {layer.name!r}: has a per_step gate; give its folded parameters: leak and threshold by step, "
+            f"lambda g[t-1] / g[t] and V / g[t]"
+        )
 
 
 def _check_range(item: Population, number: FixedPoint, threshold: NDArray, reset: int) -> None:

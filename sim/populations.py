@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInput
 from .layers import INPUT, Layer
@@ -95,3 +95,17 @@ def tap_major(layer: Layer, weights: NDArray) -> NDArray:
     index: Any = layer.weight_index  # arithmetic on its arguments, so it takes arrays as well
     chosen = weights[index(channel, out_channel, tuple(tap[None, :, None] for tap in taps_of))]
     return np.ascontiguousarray(np.broadcast_to(chosen, (in_channels, size, layer.run_length)))
+
+
+def scaled_weights(layer: Layer, weights: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
+    """Weights x scale in the order of `tap_major`; ``scale`` is one number or one per output channel of the layer."""
+    stored = tap_major(layer, np.asarray(weights, np.float64))
+    groups, in_channels, out_channels = layer.channel_groups
+    factors = np.asarray(scale, np.float64)
+    if factors.shape not in ((), (out_channels,)):
+        raise InvalidInput(
+            f"layer {layer.name!r}: scale is {factors.shape}; it must be one number or ({out_channels},) by channel"
+        )
+    by_group = np.broadcast_to(factors, (out_channels,)).reshape(groups, 1, 1, -1)
+    result = stored.reshape(groups, in_channels // groups, -1, layer.run_length) * by_group
+    return np.ascontiguousarray(result.reshape(stored.shape))

@@ -32,9 +32,10 @@ class ReplayResult:
         After each step, resets done; empty unless kept. Readouts included.
     updated : mapping of layer to bool array of that shape
         Where the potential was not 0 before the step, an event arrived (even if the weights cancel), a bias was
-        added or the neuron fired; empty unless kept. Readouts included.
+        added or the neuron fired; behind a live gate, which touches every current, everywhere. Empty unless kept.
+        Readouts included.
     saturated : mapping of layer to int64 array (steps, samples)
-        Neurons whose potential was cut to the range; zero in float64.
+        Potentials, and currents before a live gate, that were cut to the range; zero in float64.
     scores : float64 array (samples, classes)
         Sums of the last population: its potential after the last step if it is a readout, else its spikes.
     synaptic_operations : int
@@ -88,7 +89,7 @@ def replay(
     parameters: Mapping[str, LayerParameters],
     inputs: NDArray,
     *,
-    number: Number | None = None,
+    number: Number | Mapping[str, Number] | None = None,
     delay: int = 0,
     keep_potentials: bool = False,
     keep_updated: bool = False,
@@ -102,8 +103,8 @@ def replay(
     parameters : mapping of layer name to LayerParameters
     inputs : array (steps, samples, *input_shape)
         The values of the network's input: spikes, or numbers under direct encoding.
-    number : Real or FixedPoint, optional
-        What potentials are kept in; float64 unless given.
+    number : Real or FixedPoint, or mapping of layer name to one of them, optional
+        What potentials are kept in, of every population or of those named; float64 unless given.
     delay : {0, 1}
         Steps from a spike to the current it makes: 0 in deep-learning frameworks, 1 per layer on chips.
     keep_potentials, keep_updated : bool
@@ -117,14 +118,17 @@ def replay(
     -----
     Per step ``u = leak u (+ rounding) + current + bias``; fires at ``u > threshold``; soft reset subtracts the
     threshold, hard reset overwrites. Potentials start at 0, so the leak of the first step has no effect. A readout
-    only sums. Sums run in the order of the events, so float64 may differ from a framework's float32 in the last bits.
+    only sums. A live gate multiplies ``current + bias`` by ``alpha[t] sigmoid(mean)``, mean over one sample and step,
+    before the neuron (see `LayerParameters.gain`), so the batch never matters. Sums run in the order of the events, so
+    float64 may differ from a framework's float32 in the last bits.
 
     Raises
     ------
     InvalidInput
-        Missing or misshapen parameters, gates (fold them), self-connections, values that do not fit the state.
+        Missing or misshapen parameters, gates without their alpha or not folded, self-connections, values that do not
+        fit the state.
     """
-    number = Real() if number is None else number
+    numbers = number if isinstance(number, Mapping) else {x.name: number or Real() for x in workload.layers}
     inputs = np.asarray(inputs)
     if delay not in (0, 1):
         raise InvalidInput(f"delay is {delay!r}; it must be 0 (framework) or 1 (chip)")
@@ -136,7 +140,7 @@ def replay(
     kept: dict[str, dict[str, NDArray]] = {"potentials": {}, "updated": {}, "saturated": {}}
     operations = 0
     for item in populations(workload):
-        own = Prepared.prepare(item, parameters, number, len(inputs))
+        own = Prepared.prepare(item, parameters, numbers.get(item.name, Real()), len(inputs))
         runs = _Runs.empty(item, inputs.shape[:2], keep_potentials, keep_updated)
         for sample in range(inputs.shape[1]):
             sources = [signals[layer.source][:, sample] for layer in item.synapses]
@@ -226,9 +230,14 @@ def _current(own: Prepared, sources: list[NDArray], delay: int) -> tuple[NDArray
 def _run(own: Prepared, sources: list[NDArray], delay: int, runs: _Runs, sample: int) -> int:
     """One sample through the population; returns its synaptic operations."""
     current, touched, done = _current(own, sources, delay)
+    bias = own.bias
+    if own.gain is not None:
+        current = _gated(own, own.gain, current, runs.saturated[:, sample])
+        touched[...] = 1
+        bias = np.zeros_like(bias[:1])
     state = np.zeros(current.shape[1:], current.dtype)
     rule = own.spiking, str(own.item.layer.neuron).endswith("soft"), own.reset
-    common = (state, current, touched, own.leak, own.threshold, own.bias, rule)
+    common = (state, current, touched, own.leak, own.threshold, bias, rule)
     outputs = runs.spikes[:, sample], runs.potentials[:, sample], runs.updated[:, sample]
     if isinstance(own.number, FixedPoint):
         number = own.number
@@ -242,6 +251,20 @@ def _run(own: Prepared, sources: list[NDArray], delay: int, runs: _Runs, sample:
         update_real(*common, 0.0 if bits is None else 2.0**bits, *outputs)
         runs.last[sample] = state.T.ravel()
     return done
+
+
+def _gated(own: Prepared, alpha: NDArray[np.float64], current: NDArray, saturated: NDArray[np.int64]) -> NDArray:
+    """The current (steps, positions, channels) of one sample, bias included, behind its live gate."""
+    driven = current + own.bias[:, None, :]
+    if isinstance(own.number, FixedPoint):
+        cut = driven.clip(own.number.lowest, own.number.highest)
+        saturated += (cut != driven).sum(axis=(1, 2))
+        driven = cut
+    over = 1 if own.item.layer.gate_axes == "channel" else (1, 2)
+    mean = (driven * own.unit).mean(axis=over, keepdims=True)
+    # alpha x sigmoid(mean), written so that no mean overflows
+    gated = alpha[:, None, None] * (0.5 + 0.5 * np.tanh(0.5 * mean)) * driven
+    return np.rint(gated).astype(np.int64) if isinstance(own.number, FixedPoint) else gated
 
 
 def _scatter(

@@ -62,9 +62,15 @@ def bernoulli_counts(
         if not 0 <= rate <= 1:
             raise InvalidInput(f"synthetic counts: the rate of {signal!r} is {rate}; give one from 0 to 1")
         words[signal] = _draw(np.random.default_rng(own), rate, (steps, samples, *shape))
+    return packed_counts(workload, words, {"synthetic": "independent random spikes"})
+
+
+def packed_counts(workload: Workload, words: Mapping[str, Words], origin: Mapping[str, object]) -> OperationCounts:
+    """Operation counts of signals that are packed already, uint64 ``(steps, samples, words)`` each."""
     emitted = {signal: np.bitwise_count(bits).sum(axis=-1, dtype=np.int64) for signal, bits in words.items()}
     synaptic = {x.name: count_packed(x, *(words[signal] for signal in x.sources)) for x in workload.layers}
-    return _counts(workload, synaptic, emitted, (steps, samples), {"synthetic": "independent random spikes"})
+    steps, samples = emitted[INPUT].shape
+    return _counts(workload, synaptic, emitted, (steps, samples), origin)
 
 
 def _draw(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Words:

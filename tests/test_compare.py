@@ -1,15 +1,21 @@
 """A comparison pairs what belongs together, refuses the rest, and says in words which way it fell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.energy.estimate import estimate
+from spikejoule.energy.replayed import Replayed
 from spikejoule.reports import words
+from spikejoule.reports.blocks import Paragraph, Table
 from spikejoule.reports.compare import compare
 from spikejoule.reports.numbers import MINUS
+from spikejoule.reports.replayed import state_width, widths
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.operations import count
+from spikejoule.sim.replay import SpikeMismatch
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Linear, Workload
 
@@ -253,3 +259,65 @@ def test_the_standard_error_stands_beside_the_accuracy(counts):
 
 def test_simulated_events_are_called_so(counts):
     assert words.dataset_title(twins(counts)) == "simulated events of real digits"
+
+
+def replayed(estimates, widths=(None, 8), factor=0.5):
+    """Made-up replays of some estimates: the same figures, at other widths, with energies times a factor."""
+    result = []
+    for one in estimates:
+        about = {**one.provenance, "replayed": {"trace": one.operations.trace_hash}}
+        operations, table = replace(one.operations, provenance=about), one.table.copy()
+        table["energy_pj"] *= factor
+        priced, differing = replace(one, table=table), SpikeMismatch(3, 50, 600)
+        made = [Replayed(bits, operations, differing, 0.01, priced if bits else None) for bits in widths]
+        result.append(tuple(made))
+    return result
+
+
+def narrow(counts, **factors):
+    pair = {"a": estimates(counts, (0.2, 0.22)), "b": estimates(counts, (0.1, 0.12))}
+    again = {name: replayed(group, factor=factors.get(name, 0.5)) for name, group in pair.items()}
+    return compare(pair, baseline="a", replayed=again)
+
+
+def test_ratios_are_taken_at_the_same_width(counts):
+    """Half of the baseline's energy and a fifth of the other's: the ratio grows 2.5 times."""
+    told = narrow(counts, b=0.2)
+    data = widths(told).set_index(["variant", "seed", "state"])["ratio"]
+    for seed in (0, 1):
+        wide, small = data["b", seed, "float32, as trained"], data["b", seed, "fixed8"]
+        assert small == pytest.approx(2.5 * wide)
+    sentence = state_width(told)[0].text
+    assert sentence.startswith("a / b, both at the same width, is")
+    assert "the ratio grows 2.50 times" in sentence
+
+
+def test_the_ratio_may_stay_or_shrink(counts):
+    assert "the ratio does not move" in state_width(narrow(counts))[0].text
+    assert "the ratio shrinks 2.00 times" in state_width(narrow(counts, b=1.0))[0].text
+
+
+def test_differing_spikes_are_shares_of_places_and_of_spikes(counts):
+    table = next(block for block in state_width(narrow(counts)) if isinstance(block, Table))
+    assert [row[3:6] for row in table.rows if row[1] == "8 bits"] == [("0.500", "6.00", "1.00")] * 2
+
+
+def test_the_float64_check_is_told_apart(counts):
+    text = " ".join(block.text for block in state_width(narrow(counts)) if isinstance(block, Paragraph))
+    assert "12 of 2,400 places" in text
+
+
+def test_without_replays_the_section_says_so(counts):
+    assert "Nothing was replayed" in state_width(twins(counts))[0].text
+
+
+def test_replays_that_do_not_match_are_refused(counts):
+    one, other = estimates(counts, (0.2,)), estimates(counts, (0.1,))
+    refusals = {
+        "is of another trace": {"a": replayed(other)},
+        "others at": {"a": replayed(one), "b": replayed(other, widths=(None, 16))},
+        "give one per estimate": {"a": []},
+    }
+    for message, given in refusals.items():
+        with pytest.raises(InvalidInput, match=message):
+            compare({"a": one, "b": other}, baseline="a", replayed=given)

@@ -17,6 +17,8 @@ from spikejoule.models.networks import NetworkConfig, Neurons, SpikingNetwork
 from spikejoule.models.record import each_step, record
 from spikejoule.models.train import train
 from spikejoule.sim.errors import InvalidInput
+from spikejoule.sim.parameter_file import PARAMETERS, load_parameters
+from spikejoule.sim.replay import compare, replay
 from torch import nn
 
 STEPS, SAMPLES = 3, 45  # more than one chunk, and not a whole number of them
@@ -87,7 +89,7 @@ def test_recorded_signals_are_what_the_populations_emit(network, tmp_path):
     assert np.array_equal(trace.labels, np.concatenate([labels for _, labels in data()]))
 
 
-@pytest.mark.parametrize("batch", [1, 7, 45])
+@pytest.mark.parametrize("batch", [1, 7, 16, 45])
 def test_batches_do_not_matter(network, tmp_path, batch):
     first = record(network, data(batch=10), path=tmp_path / "a.zarr")
     assert record(network, data(batch=batch), path=tmp_path / "b.zarr").hash == first.hash
@@ -233,6 +235,27 @@ def test_run_is_recorded_into_its_folder_and_reused(run):
     before = {path: path.stat().st_mtime_ns for path in trace.path.rglob("*")}
     assert record(run).hash == trace.hash
     assert {path: path.stat().st_mtime_ns for path in trace.path.rglob("*")} == before
+
+
+def test_what_a_replay_needs_is_written_beside_a_runs_trace(run):
+    trace = record(run)
+    parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
+    split = load_dataset("digits", 2).test
+    inputs = np.repeat(split.inputs.swapaxes(0, 1), 2, axis=0)
+    held = compare(replay(trace.workload, parameters, inputs), {name: trace.read(name) for name in ("conv1", "conv3")})
+    assert sum(each.differing for each in held.mismatch.values()) < 1e-4 * trace.read("conv1").size  # float32 ties
+
+
+def test_damaged_parameters_are_written_again(run):
+    trace = record(run)
+    (run.path / PARAMETERS).write_bytes(b"")
+    record(run)
+    load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
+
+
+def test_a_general_network_has_no_parameters(tmp_path):
+    record(general(), data(), path=tmp_path / "t.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.zarr"]
 
 
 def test_held_input_is_recorded_at_every_step(run):

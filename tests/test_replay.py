@@ -298,11 +298,122 @@ def test_unusable_parameters_are_refused(message, rng, spikes):
         replay(net, own, spikes)
 
 
-def test_gates_are_refused(rng, spikes):
+def gated(gate: str | None, **fields) -> Workload:
     net = network()
-    gated = replace(net, layers=(replace(net.layers[0], gate="live"), *net.layers[1:]))
-    with pytest.raises(InvalidInput, match="has a live gate; fold it"):
-        replay(gated, parameters_for(gated, rng), spikes)
+    return replace(net, layers=(replace(net.layers[0], gate=gate, **fields), *net.layers[1:]))
+
+
+BAD_GATES = {
+    "has a live gate; give its alpha as gain": ("live", {}),
+    "gain is (3,); it must be one number or (5,)": ("live", {"gain": np.ones(3)}),
+    "has no live gate, so it takes no gain": (None, {"gain": 1.0}),
+    "has a per_step gate; give its folded parameters": ("per_step", {}),
+    "a parameter is not finite": ("live", {"gain": np.inf}),
+}
+
+
+@pytest.mark.parametrize("message", BAD_GATES)
+def test_gates_without_their_parameters_are_refused(message, rng, spikes):
+    gate, change = BAD_GATES[message]
+    net = gated(gate)
+    own = parameters_for(net, rng)
+    own["conv"] = replace(own["conv"], **change)
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        replay(net, own, spikes)
+
+
+def test_a_gate_of_a_joining_layer_is_refused(rng, spikes):
+    first = Conv2d(name="a", in_shape=(2, 5, 6), out_channels=2, kernel_size=3, padding=1)
+    across = Conv2d(name="skip", in_shape=(2, 5, 6), out_channels=2, kernel_size=1, neuron=None, joins="a", gate="live")
+    net = Workload(name="net", input_shape=(2, 5, 6), layers=(first, across))
+    with pytest.raises(InvalidInput, match="joins the current of 'a' and has a gate of its own"):
+        replay(net, parameters_for(net, rng), spikes)
+
+
+def test_a_per_step_gate_takes_its_folded_parameters(rng, spikes):
+    net, steps = gated("per_step"), np.ones((STEPS, 1))
+    own = parameters_for(net, rng)
+    own["conv"] = replace(own["conv"], threshold=steps, leak=0.5 * steps)
+    assert (replay(net, own, spikes).spikes["conv"] == replay(network(), own, spikes).spikes["conv"]).all()
+
+
+@pytest.mark.parametrize("axes", ["channel", "sample"])
+def test_a_live_gate_meets_a_loop(axes, rng, spikes):
+    """alpha[t] sigmoid(mean) times the current, bias included, of one sample and step; then the neuron."""
+    net = gated("live", gate_axes=axes)
+    own = parameters_for(net, rng)
+    alpha, unit = rng.uniform(0.5, 3, STEPS), np.array([1.0, 2.0, 0.5, 4.0])
+    own["conv"] = replace(own["conv"], gain=alpha, unit=unit, threshold=0.3)
+    result = replay(net, own, spikes, keep_updated=True)
+    matrix, shape = dense(net.layers[0], np.asarray(own["conv"].weights)), net.layers[0].neuron_shape
+    for sample in range(SAMPLES):
+        u = np.zeros(shape)
+        for step in range(STEPS):
+            x = (spikes[step, sample].reshape(-1).astype(float) @ matrix).reshape(shape) + 0.125
+            true = x * unit[:, None, None]
+            for channel in range(shape[0]):
+                mean = true[channel].mean() if axes == "channel" else true.mean()
+                u[channel] = 0.5 * u[channel] + alpha[step] / (1 + math.exp(-mean)) * x[channel]
+            np.testing.assert_array_equal(result.spikes["conv"][step, sample], u > 0.3)
+            u -= 0.3 * (u > 0.3)
+    assert result.updated["conv"].all()
+
+
+def test_a_live_gate_in_fixed_point_by_hand():
+    """Two neurons of one channel with unit 1/8 and alpha 2, inputs 1 at step 0 and 2 at step 1.
+
+    Currents 12 and -4: mean 4 / 8 = 0.5, gain 2 sigmoid(0.5) = 1.2449: 14.94 -> 15 and -4.98 -> -5.
+    Currents 24 and -8: mean 8 / 8 = 1, gain 1.4621: 35.09 -> 35 and -11.70 -> -12. At 6 bits (-32 to 31) with the
+    leaked 15 / 2 -> 7 and -5 / 2 -> -2: 42 is cut to 31, and -14.
+    The second step alone at 5 bits (-16 to 15): 24 is cut to 15; mean 7 / 16, gain 1.2153: 18.23 -> 18 is cut to 15,
+    which fires over 14 and leaves 1, and -9.72 -> -10. Two were cut: a current and a potential.
+    """
+    layer = Conv2d(
+        name="a", in_shape=(1, 1, 2), out_channels=1, kernel_size=1, gate="live", input_kind="graded", neuron="lif_soft"
+    )
+    net = Workload(name="net", input_shape=(1, 1, 2), layers=(layer,), input_kind="graded")
+    pair = Linear(name="p", in_shape=(1, 1, 2), out_features=2, joins="a", neuron=None, input_kind="graded")
+    net = replace(net, layers=(layer, pair))
+    own = {
+        "a": LayerParameters(weights=np.zeros((1, 1, 1, 1)), leak=0.5, threshold=30.0, gain=2.0, unit=1 / 8),
+        "p": LayerParameters(weights=[[12.0, 0.0], [0.0, -4.0]]),
+    }
+    inputs = np.array([1, 2]).reshape(2, 1, 1, 1, 1).repeat(2, axis=-1)
+    wide = replay(net, own, inputs, number=FixedPoint(state_bits=6, frac_bits=0), keep_potentials=True)
+    assert wide.potentials["a"].reshape(2, 2).tolist() == [[15, -5], [1, -14]]
+    own["a"] = replace(own["a"], threshold=14.0)
+    narrow = replay(net, own, inputs[1:], number=FixedPoint(state_bits=5, frac_bits=0), keep_potentials=True)
+    assert narrow.spikes["a"].reshape(2).tolist() == [True, False]
+    assert narrow.potentials["a"].reshape(2).tolist() == [1, -10]
+    assert narrow.saturated["a"].item() == 2
+
+
+def test_scales_multiply_the_weights_of_their_channel(rng, spikes):
+    net = network(groups=2)
+    own = parameters_for(net, rng)
+    scale = np.array([0.5, -1.0, 2.0, 4.0])
+    scaled = own | {"conv": replace(own["conv"], scale=scale)}
+    weights = np.asarray(own["conv"].weights) * scale[:, None, None, None]
+    folded = own | {"conv": replace(own["conv"], weights=weights)}
+    assert (replay(net, scaled, spikes).spikes["conv"] == replay(net, folded, spikes).spikes["conv"]).all()
+
+
+def test_a_scale_of_the_wrong_size_is_refused(rng, spikes):
+    net = network()
+    own = parameters_for(net, rng)
+    own["conv"] = replace(own["conv"], scale=np.ones(3))
+    with pytest.raises(InvalidInput, match=re.escape("scale is (3,); it must be one number or (4,)")):
+        replay(net, own, spikes)
+
+
+def test_populations_may_be_kept_in_numbers_of_their_own(rng, spikes):
+    net = network()
+    own = parameters_for(net, rng)
+    narrow = FixedPoint(state_bits=5, frac_bits=3)
+    mixed = replay(net, own, spikes, number={"conv": narrow}, keep_potentials=True)
+    assert (mixed.spikes["conv"] == replay(net, own, spikes, number=narrow).spikes["conv"]).all()
+    assert (mixed.potentials["out"] * 8 % 1 == 0).all()
+    assert mixed.saturated["out"].sum() == 0
 
 
 def test_threshold_out_of_reach_of_the_state_is_refused(rng, spikes):

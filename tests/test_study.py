@@ -5,6 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from spikejoule.models.config import TrainConfig
+from spikejoule.reports.blocks import Paragraph, Table
+from spikejoule.reports.sections import build_report
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.trace import SpikeTrace
 from spikejoule.study import Study, run_study
@@ -37,12 +39,49 @@ def test_the_same_seeds_give_the_same_report_numbers_twice(twice):
 
 def test_a_run_folder_holds_everything_reports_need(twice):
     names = {"config.json", "weights.safetensors", "log.parquet", "trace.zarr", "counts.parquet"}
+    names |= {"parameters.safetensors"}
     for run in twice[0][0].iterdir():
         assert {path.name for path in run.iterdir()} == names
 
 
 def test_every_accelerator_of_the_study_is_in_the_comparison(twice):
     assert len(twice[0][1].others) == len(SHORT.accelerators) - 1
+
+
+def test_every_run_is_replayed_at_every_width(twice):
+    replayed = twice[0][1].replayed
+    assert {name: [[one.state_bits for one in runs] for runs in group] for name, group in replayed.items()} == {
+        name: [[None, 16, 8]] for name in SHORT.variants
+    }
+
+
+def test_replays_in_float64_are_the_recordings_but_for_ties(twice):
+    for group in twice[0][1].replayed.values():
+        check, wide, narrow = group[0]
+        assert check.mismatch.differing <= 1e-4 * check.mismatch.places
+        assert check.mismatch.differing <= wide.mismatch.differing <= narrow.mismatch.differing
+
+
+def test_the_report_holds_every_variant_at_every_width(twice):
+    section = next(x for x in build_report(twice[0][1]).sections if x.title == "State width")
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    states = ("float32 as trained", "16 bits", "8 bits")
+    assert [row[1] for row in table.rows] == [*states] * 4
+    assert [row[0] for row in table.rows if row[0]] == list(SHORT.variants)
+    data = table.data.set_index(["variant", "state"])
+    for state in data.loc["SNN fp32"].index:
+        fp32, int8 = (data.loc[(name, state), "energy_pj"] for name in ("SNN fp32", "SNN int8"))
+        assert data.loc[("SNN int8", state), "ratio"] == fp32 / int8
+    text = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert "SNN fp32 / BSNN + AGMM, both at the same width, is" in text
+    assert "replayed, not retrained" in text
+
+
+def test_prices_at_narrow_widths_are_printed_with_their_source(twice):
+    report = build_report(twice[0][1])
+    section = next(x for x in report.sections if x.title == "Prices")
+    printed = {row[0] for block in section.blocks if isinstance(block, Table) for row in block.rows}
+    assert {"add.int8", "add.int16", "multiply.int16", "compare.int8", "sigmoid.int8"} <= printed
 
 
 @pytest.mark.parametrize(
