@@ -384,6 +384,38 @@ def sweep(
         print(write_table(table, out))
 
 
+@app.command(epilog="Example: spikejoule export runs/0123456789abcdef --sanafe out/sanafe", rich_help_panel=WHAT_IF)
+def export(
+    trace: TraceArgument,
+    sanafe: Annotated[Path, typer.Option(help="Folder to write the two files to.", show_default=False)],
+    accelerator: AcceleratorOption = "loihi1-sanafe",
+    sample: Annotated[int, typer.Option(min=0, help="Whose input spikes.")] = 0,
+    scale: Annotated[float, typer.Option(help="Factor on potentials, which SANA-FE rounds to 1/64.")] = 2.0**20,
+) -> None:
+    """Write a network, one sample's input and its mapping for the simulator SANA-FE: a second opinion."""
+    from .energy.accelerator import load_accelerator
+    from .sim.mesh import Event
+    from .sim.parameter_file import PARAMETERS, load_parameters
+    from .sim.populations import depths
+    from .sim.sanafe import export_sanafe
+
+    machine, path = load_accelerator(accelerator), _trace_path(trace)
+    chip, opened = machine.architecture, _open_trace(trace)
+    if not isinstance(chip, Event):
+        raise InvalidInput(f"export: accelerator {machine.name!r} is of kind {chip.kind}; SANA-FE takes kind event")
+    if sample >= opened.samples:
+        raise InvalidInput(f"export: sample {sample} is not there; the trace holds samples 0 to {opened.samples - 1}")
+    stored = path.parent / PARAMETERS
+    if not stored.exists():
+        raise InvalidInput(f"export: weights are not stored with this trace: {stored} is not there; record it again")
+    parameters = load_parameters(stored, opened.workload, opened.steps)
+    spikes = opened.read("input", slice(sample, sample + 1))[:, 0]
+    prices_pj = {action: price.value for action, price in machine.prices.items()}
+    for written in export_sanafe(opened.workload, parameters, spikes, chip, prices_pj, sanafe, scale=scale):
+        print(written)
+    print(f"run SANA-FE for {opened.steps + max(depths(opened.workload).values())} steps")
+
+
 @accelerators.command("list", epilog="Example: spikejoule accelerators list")
 def list_accelerators() -> None:
     """Name every accelerator that comes with the package."""

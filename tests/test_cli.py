@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spikejoule import cli
+from spikejoule.sim.parameter_file import save_parameters
+from spikejoule.sim.parameters import LayerParameters
 from spikejoule.sim.trace import TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
 from typer.testing import CliRunner
 
-COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report", "breakeven", "sweep")
+COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report", "breakeven", "sweep", "export")
 CONV = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 FC = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
 NET = Workload(name="net", input_shape=(1, 5, 5), layers=(CONV, FC))
@@ -105,6 +107,19 @@ def test_version_and_help_end_well(tmp_path):
     assert bare.stderr == ""
 
 
+def test_export_writes_a_network_and_its_chip(trace, tmp_path):
+    weights = {"conv": np.ones(CONV.weight_shape), "fc": np.ones(FC.weight_shape)}
+    made = {name: LayerParameters(weights=values, scale=0.5) for name, values in weights.items()}
+    save_parameters(tmp_path / "parameters.safetensors", NET, made, 3)
+    result = spikejoule("export", trace, "--sanafe", "out", "--scale", "1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "run SANA-FE for 5 steps"
+    text = (tmp_path / "out" / "network.yaml").read_text()
+    assert text.count(" -> ") == CONV.dense + FC.dense
+    assert text.count("[weight: 0.5]") == CONV.dense + FC.dense
+    assert (tmp_path / "out" / "architecture.yaml").exists()
+
+
 def test_compare_writes_both_reports(tmp_path):
     words = [f"{name}={write_trace(tmp_path / f'{name}.zarr', rate)}" for name, rate in (("A", 0.4), ("B", 0.2))]
     result = spikejoule("compare", *words, "--baseline", "A", "--out", "out/ab", cwd=tmp_path)
@@ -129,6 +144,9 @@ def test_compare_writes_both_reports(tmp_path):
         (["compare", "--baseline", "C", "A=trace.zarr"], "'C'"),
         (["report", "--dataset", "imagenet"], "dataset is 'imagenet'"),
         (["accelerators", "show", "loihi9"], "'loihi9' is not known"),
+        (["export", "trace.zarr", "--sanafe", "out"], "weights are not stored with this trace"),
+        (["export", "trace.zarr", "--sanafe", "out", "-a", "sop-45nm"], "SANA-FE takes kind event"),
+        (["export", "trace.zarr", "--sanafe", "out", "--sample", "8"], "samples 0 to 7"),
         (["count", "trace.zarr", "--out", "counts.xlsx"], "as .csv or .parquet"),
         (["sweep", "trace.zarr", "--rates", "0.1;0.2"], "separated by commas"),
         (["sweep", "trace.zarr", "--steps", "2.5"], "give integers"),
