@@ -73,7 +73,7 @@ def test_the_replay_meets_every_spike_of_the_unfolded_network(gate, weight_bits)
 
 
 @pytest.mark.parametrize("weight_bits", [1, 32])
-@pytest.mark.parametrize("name, shape", [("mlp", (20,)), ("mlp", (2, 4, 4)), ("vggsnn", (2, 32, 32))])
+@pytest.mark.parametrize(("name", "shape"), [("mlp", (20,)), ("mlp", (2, 4, 4)), ("vggsnn", (2, 32, 32))])
 def test_other_plain_stacks_fold(name, shape, weight_bits):
     torch.manual_seed(0)
     config = NetworkConfig(network=name, input_shape=shape, steps=4, classes=4, weight_bits=weight_bits, width=0.05)
