@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikejoule.energy.accelerator import load_accelerator
-from spikejoule.energy.estimate import price_actions
+from spikejoule.energy.estimate import estimate_actions
 from spikejoule.energy.ratio import dominated, ratio_bounds, shared_counts
 from spikejoule.reports.paired import bootstrap_interval
 from spikejoule.sim.errors import InvalidInput
@@ -127,7 +127,7 @@ def on_truenorth(hidden, events):
     net = Workload(name="net", input_shape=(1,), layers=(layer,))
     actions = {("fc", "synapse", "synop.dense"): np.full((2, 1), events // 2)}
     operations = bernoulli_counts(net, 0.0, steps=2)
-    return price_actions(operations, ActionCounts(2, 1, actions, {}, {}), load_accelerator("truenorth"))
+    return estimate_actions(operations, ActionCounts(2, 1, actions, {}, {}), load_accelerator("truenorth"))
 
 
 def test_static_power_is_one_price_shared_by_both_sides():
