@@ -119,11 +119,24 @@ def train(
         int | None, typer.Option(help="Passes over the training set.", show_default="the default")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak rate.", show_default="the tuned one")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(help='A variant or control by name, such as "BSNN + alpha[t]"; instead of --weight-bits, --gate.'),
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML file of configuration fields, instead of the options above."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, or auto: the GPU if there is one.")] = "cpu",
+    checkpoint_s: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints, from which a killed training goes on.")
+    ] = 30,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.", show_default="none")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""
     from .models.agmm import GateConfig
-    from .models.config import TrainConfig
+    from .models.config import TrainConfig, load_config, variant_config
     from .models.train import train as run_training
 
     config = TrainConfig(
@@ -138,8 +151,14 @@ def train(
     )
     if epochs is not None:
         config = replace(config, epochs=epochs)
+    if variant is not None:
+        config = variant_config(variant, config)
+    if config_file is not None:
+        config = load_config(config_file)
     with progress_bars() as progress:
-        run = run_training(config, runs=runs, progress=progress)
+        run = run_training(
+            config, runs=runs, progress=progress, device=device, checkpoint_s=checkpoint_s, tensorboard=tensorboard
+        )
     print(run.path)
 
 

@@ -11,8 +11,8 @@ from .energy.accelerator import Accelerator, load_accelerator
 from .energy.estimate import EnergyEstimate
 from .energy.replayed import STATE_BITS, Replayed, replay_trace
 from .energy.variants import estimate_variants
-from .models.config import VARIANTS, TrainConfig, variant_config
-from .models.datasets import batches, load_dataset
+from .models.config import VARIANTS, TrainConfig, config_data, variant_config
+from .models.datasets import batches
 from .models.evaluate import as_input
 from .models.record import TRACE, record
 from .models.run import Run
@@ -139,7 +139,7 @@ def _replay_run(run: Run, machine: Accelerator) -> tuple[Replayed, ...]:
     parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
     inputs = None
     if trace.workload.input_kind == "analog":  # a trace does not keep analog values
-        split = load_dataset(run.config.dataset, run.config.steps).test
+        split = config_data(run.config).test
         held = next(iter(batches(split, len(split))))[0]
         inputs = as_input(held, trace.steps).numpy()
     return tuple(replay_trace(trace, parameters, bits, machine, inputs) for bits in STATE_BITS)

@@ -1,8 +1,7 @@
-"""The AGMM gate with its controls, and monitors of weight sign flips and gradients during training."""
+"""The AGMM gate with its controls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -85,75 +84,3 @@ class Gate(nn.Module):
 
     def forward(self, current: Tensor, step: int | None = None) -> Tensor:
         return self.gain(current, step) * current
-
-
-@dataclass(frozen=True)
-class EpochStatistics:
-    """What the monitor saw in one epoch of one layer.
-
-    Attributes
-    ----------
-    sign_flips : int or None
-        Weights whose sign changed, summed over optimiser steps; None where the layer is not watched for flips.
-    sign_flip_rate : float or None
-        Flips per weight and optimiser step.
-    gradient_mean, gradient_variance : float
-        Over the elements of the weight gradient (population variance), averaged over optimiser steps.
-    """
-
-    sign_flips: int | None
-    sign_flip_rate: float | None
-    gradient_mean: float
-    gradient_variance: float
-
-
-class WeightMonitor:
-    """Counts sign flips (``w >= 0`` is positive, as in the binary layers) and follows the gradients of named weights.
-
-    Parameters
-    ----------
-    weights : mapping of layer name to weight tensor
-        Gradients are followed for all of them.
-    flips : collection of str
-        Names whose signs are watched: the layers that are, or in the twin would be, binary.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor], flips: tuple[str, ...]) -> None:
-        self._weights = dict(weights)
-        self._signs = {name: self._weights[name].detach() >= 0 for name in flips}
-        self._clear()
-
-    def _clear(self) -> None:
-        self._steps = 0
-        self._flips = {name: torch.zeros((), dtype=torch.int64) for name in self._signs}
-        self._means = {name: torch.zeros((), dtype=torch.float64) for name in self._weights}
-        self._variances = {name: torch.zeros((), dtype=torch.float64) for name in self._weights}
-
-    def after_step(self) -> None:
-        """Call once after every optimiser step, while the gradients are still there."""
-        self._steps += 1
-        for name, weight in self._weights.items():
-            if weight.grad is None:
-                raise InvalidInput(f"monitor: layer {name!r} has no gradient after the optimiser step")
-            variance, mean = torch.var_mean(weight.grad, correction=0)
-            self._means[name] += mean
-            self._variances[name] += variance
-        for name, before in self._signs.items():
-            signs = self._weights[name].detach() >= 0
-            self._flips[name] += torch.count_nonzero(signs != before)
-            self._signs[name] = signs
-
-    def end_epoch(self) -> dict[str, EpochStatistics]:
-        """Statistics by layer since the last call, which then start again from nought."""
-        steps = max(self._steps, 1)
-        result = {}
-        for name, weight in self._weights.items():
-            flips = int(self._flips[name]) if name in self._flips else None
-            result[name] = EpochStatistics(
-                sign_flips=flips,
-                sign_flip_rate=None if flips is None else flips / (weight.numel() * steps),
-                gradient_mean=float(self._means[name]) / steps,
-                gradient_variance=float(self._variances[name]) / steps,
-            )
-        self._clear()
-        return result

@@ -58,9 +58,9 @@ class Augmentation:
             raise InvalidInput(f"augmentation: {name} is {getattr(self, name)!r}; it must be {allowed}")
 
 
-def augmentation_rng(seed: int, epoch: int) -> np.random.Generator:
-    """The generator of one epoch: same seed, epoch, order and batch size give the same samples bit for bit."""
-    return np.random.default_rng((seed, epoch))
+def augmentation_rng(seed: int, step: int) -> np.random.Generator:
+    """The generator of one optimiser step, so that a training that is gone on with draws what it would have drawn."""
+    return np.random.default_rng((seed, step))
 
 
 def augment(inputs: NDArray[Any], augmentation: Augmentation, rng: np.random.Generator) -> NDArray[Any]:

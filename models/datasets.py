@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sim.errors import InvalidInput
-from .augment import Augmentation, augment
 from .cifar import CIFAR_SOURCES, cifar
 from .event_data import EVENT_SOURCES
 from .events import SENSOR, simulate_events, upsample
@@ -76,23 +75,15 @@ def batches(
     split: Split,
     size: int,
     order: Sequence[int] | NDArray[np.integer] | None = None,
-    augmentation: Augmentation | None = None,
-    rng: np.random.Generator | None = None,
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
     """Yield ``(inputs (steps, batch, *input_shape), labels (batch,))`` in NumPy, ``size`` samples at a time.
 
-    Samples on disk are read here, a batch at a time. With an ``augmentation``, ``rng`` draws for every batch in turn
-    (see `spikejoule.models.augment.augmentation_rng`).
+    Samples on disk are read here, a batch at a time.
     """
-    if augmentation is not None and rng is None:
-        raise InvalidInput("batches: an augmentation needs a generator; give rng=augmentation_rng(seed, epoch)")
     indices = np.arange(len(split)) if order is None else np.asarray(order)
     for start in range(0, len(indices), size):
         chosen = indices[start : start + size]
-        inputs = np.swapaxes(split.inputs[chosen], 0, 1)
-        if augmentation is not None and rng is not None:
-            inputs = augment(inputs, augmentation, rng)
-        yield inputs, split.labels[chosen]
+        yield np.swapaxes(split.inputs[chosen], 0, 1), split.labels[chosen]
 
 
 def digits_events(request: Request) -> Dataset:

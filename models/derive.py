@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..sim.errors import InvalidInput
 from .agmm import Gate
 from .blocks import GAINED
-from .config import DERIVED
-from .datasets import Dataset, Split, batches, load_dataset
+from .config import DERIVED, config_data
+from .datasets import Dataset, Split, batches
 from .evaluate import as_input, evaluate, reproducible, validation_rows
 from .integer import quantise
 from .networks import NetworkConfig, SpikingNetwork
@@ -58,7 +58,7 @@ def derive(run: Run, kind: str, *, runs: str | Path | None = None, data: Dataset
     found = find_run(config, runs)
     if found is not None:
         return found
-    data = load_dataset(config.dataset, config.steps) if data is None else data
+    data = config_data(config) if data is None else data
     if kind == "int8":
         model = to_int8(run.model())
     else:

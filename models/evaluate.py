@@ -41,13 +41,14 @@ def evaluate(model: SpikingNetwork, split: Split) -> Evaluation:
     if len(split) == 0:
         raise InvalidInput("evaluation: the split holds no samples")
     model.eval()
+    device = next(model.parameters()).device
     loss, correct = 0.0, 0
     spikes: dict[str, float] = {}
     neurons: dict[str, int] = {}
     with reproducible(), torch.inference_mode():
         for inputs, labels in batches(split, _BATCH):
-            target = torch.from_numpy(labels)
-            for name, signal in model.populations(as_input(inputs, model.config.steps)):
+            target = torch.from_numpy(labels).to(device)
+            for name, signal in model.populations(as_input(inputs, model.config.steps, device)):
                 if name != "classifier":
                     spikes[name] = spikes.get(name, 0.0) + float(signal.sum(dtype=torch.float64))
                     neurons[name] = neurons.get(name, 0) + signal.numel()
@@ -66,15 +67,19 @@ def validation_rows(epoch: int, validation: Evaluation) -> list[LogRow]:
     return [*rows, LogRow(epoch, "", "validation_accuracy", validation.accuracy)]
 
 
-def as_input(inputs: NDArray[Any], steps: int) -> Tensor:
+def as_input(inputs: NDArray[Any], steps: int, device: torch.device | str = "cpu") -> Tensor:
     """NumPy inputs (steps or 1, batch, *shape) as a float tensor of ``steps`` steps; a held input is repeated."""
-    tensor = torch.from_numpy(np.ascontiguousarray(inputs)).float()
+    tensor = torch.from_numpy(np.ascontiguousarray(inputs)).to(device).float()
     return tensor if len(tensor) == steps else tensor.expand(steps, *tensor.shape[1:])
 
 
 @contextmanager
 def reproducible(seed: int = 0) -> Iterator[None]:
-    """One thread and a random state of our own; the caller's are restored."""
+    """One thread and a random state of our own; the caller's are restored.
+
+    This is the deterministic mode, always on: on a CPU the same seed gives the same bits. On a GPU sums may run in
+    another order each time, and nothing is promised.
+    """
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

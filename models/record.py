@@ -19,8 +19,8 @@ from ..sim.errors import InvalidInput
 from ..sim.parameter_file import PARAMETERS, load_parameters, save_parameters
 from ..sim.trace import SpikeTrace, TraceWriter
 from .adapters import Described, describe
-from .config import config_to_dict
-from .datasets import Split, batches, load_dataset
+from .config import config_data, config_to_dict
+from .datasets import Split, batches
 from .evaluate import as_input, reproducible
 from .hooks import Capture, capturing
 from .networks import SpikingNetwork
@@ -147,7 +147,7 @@ def _record_run(
     about["config"] = config_to_dict(config)
     label, total = f"{run.variant}, seed {config.seed}", 0
     if data is None:
-        part = load_dataset(config.dataset, config.steps).split(split)
+        part = config_data(config).split(split)
         data, total = _batches(part, config.steps), len(part)
     session = _Session(run.model(), config.steps, "", _whole)
     session.write(data, target, {**about, "versions": versions()}, True, _reporter(progress, label, total))

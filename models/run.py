@@ -153,7 +153,7 @@ def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequen
     from safetensors.torch import save_file
 
     # plain strides: channels-last tensors would be refused, and the file should not depend on the memory layout
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / _WEIGHTS)
+    save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, folder / _WEIGHTS)
     frame = pandas.DataFrame(list(log), columns=["epoch", "layer", "quantity", "value"])
     frame = frame.astype({"epoch": "int64", "layer": "str", "quantity": "str", "value": "float64"})
     frame.to_parquet(folder / _LOG, index=False)
@@ -165,6 +165,7 @@ def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequen
         "config": config_to_dict(config),
         "network": dataclasses.asdict(model.config),
         "digests": {name: _digest(folder / name) for name in (_WEIGHTS, _LOG)},
+        "device": next(model.parameters()).device.type,
         "versions": versions(),
     }
     (folder / _CONFIG).write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
@@ -172,7 +173,7 @@ def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequen
 
 def versions() -> dict[str, str]:
     """Versions of what a training or a recording depends on."""
-    names = ("spikejoule", "torch", "norse", "tonic", "numpy", "scikit-learn")
+    names = ("spikejoule", "torch", "accelerate", "norse", "tonic", "numpy", "scikit-learn")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 

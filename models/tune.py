@@ -10,7 +10,7 @@ from typing import Any
 
 from ..sim.errors import InvalidInput
 from ..sim.files import replacing
-from .config import VARIANTS, TrainConfig, read_rates, variant_config
+from .config import CONTROLS, VARIANTS, TrainConfig, read_rates, variant_config
 from .run import Run
 from .train import Progress, train_many
 
@@ -21,6 +21,7 @@ RULE = (
     "loss; the same grid, seeds, epochs and batch size for every variant; test data untouched"
 )
 TRAINED_VARIANTS = tuple(name for name, fields in VARIANTS.items() if "derived" not in fields)
+TRAINED_CONTROLS = tuple(name for name, fields in CONTROLS.items() if "derived" not in fields)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def tune(
     base : TrainConfig, optional
         Everything but the variant, the rate and the seed; the default config unless given.
     variants : sequence of str
-        Names of `spikejoule.models.config.VARIANTS` that are trained.
+        Names of `spikejoule.models.config.ALL_VARIANTS` that are trained: `TRAINED_VARIANTS`, `TRAINED_CONTROLS`.
     rates, seeds : sequence
         The grid, the same for every variant.
     runs, workers, progress
@@ -93,13 +94,14 @@ def choose(table: Sequence[dict[str, Any]], variant: str) -> float:
 
 
 def write_rates(tunings: Sequence[Tuning], path: str | Path) -> None:
-    """Write a file like configs/learning_rates.yaml: the packaged one with the given data sets' entries replaced."""
+    """Write a file like configs/learning_rates.yaml: the packaged one with the tuned variants' entries replaced."""
     import yaml
 
     content = read_rates()
     for tuning in tunings:
-        content["chosen"][tuning.dataset] = tuning.chosen
-        content["table"][tuning.dataset] = tuning.table
+        chosen, table = (content[part].setdefault(tuning.dataset, kind()) for part, kind in _PARTS.items())
+        chosen |= tuning.chosen
+        table[:] = [row for row in table if row["variant"] not in tuning.chosen] + tuning.table
     content |= {"rule": RULE}
     text = "# Learning rates by data set and variant, chosen on validation data by spikejoule.models.tune.\n"
     text += yaml.safe_dump(content, sort_keys=False, width=120, default_flow_style=None)
@@ -107,13 +109,19 @@ def write_rates(tunings: Sequence[Tuning], path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+_PARTS: dict[str, type] = {"chosen": dict, "table": list}
+
+
 def _row(run: Run) -> dict[str, Any]:
     log = run.log()
-    last = log[(log.epoch == log.epoch.max()) & (log.layer == "")].set_index("quantity")["value"]
+    network = log[log.layer == ""].set_index(["quantity", "epoch"])["value"]
+    last = int(log.epoch.max())
+    if "kept_epoch" in network:  # with patience the weights are not the last epoch's, but those of the best
+        last = int(network["kept_epoch", last])
     return {
         "variant": run.variant,
         "learning_rate": run.config.learning_rate,
         "seed": run.config.seed,
-        "validation_accuracy": round(float(last["validation_accuracy"]), 6),
-        "validation_loss": round(float(last["validation_loss"]), 6),
+        "validation_accuracy": round(float(network["validation_accuracy", last]), 6),
+        "validation_loss": round(float(network["validation_loss", last]), 6),
     }

@@ -1,9 +1,9 @@
-"""The AGMM gate, its controls, and the monitors."""
+"""The AGMM gate and its controls."""
 
 import numpy as np
 import pytest
 import torch
-from spikejoule.models.agmm import Gate, GateConfig, WeightMonitor
+from spikejoule.models.agmm import Gate, GateConfig
 from spikejoule.sim.errors import InvalidInput
 
 STEPS, BATCH, CHANNELS = 3, 2, 4
@@ -64,38 +64,3 @@ def test_gate_for_other_steps_is_refused():
 def test_impossible_gate_is_refused(fields):
     with pytest.raises(InvalidInput, match=f"gate: {next(iter(fields))}"):
         GateConfig(**fields)
-
-
-def monitored(weight: list[float]) -> tuple[torch.Tensor, WeightMonitor]:
-    tensor = torch.tensor(weight, requires_grad=True)
-    return tensor, WeightMonitor({"conv": tensor, "first": tensor}, flips=("conv",))
-
-
-def test_flips_are_counted_per_step_by_hand():
-    weight, monitor = monitored([0.5, -0.5, 0.0, -1.0])
-    for values in ([-0.1, -0.5, 0.2, -1.0], [0.1, -0.5, -0.2, -1.0]):  # one flip, then two: w = 0 counts as positive
-        weight.grad = torch.zeros(4)
-        weight.data = torch.tensor(values)
-        monitor.after_step()
-    result = monitor.end_epoch()
-    assert result["conv"].sign_flips == 3
-    assert result["conv"].sign_flip_rate == 3 / (4 * 2)
-    assert result["first"].sign_flips is None
-
-
-def test_gradient_mean_and_variance_are_averaged_over_steps():
-    weight, monitor = monitored([1.0, 1.0])
-    for gradient in ([1.0, 3.0], [0.0, 0.0]):  # means 2 and 0, variances 1 and 0
-        weight.grad = torch.tensor(gradient)
-        monitor.after_step()
-    result = monitor.end_epoch()["conv"]
-    assert (result.gradient_mean, result.gradient_variance) == (1.0, 0.5)
-
-
-def test_each_epoch_starts_from_nought():
-    weight, monitor = monitored([1.0])
-    weight.grad, weight.data = torch.ones(1), -torch.ones(1)
-    monitor.after_step()
-    assert monitor.end_epoch()["conv"].sign_flips == 1
-    monitor.after_step()
-    assert monitor.end_epoch()["conv"].sign_flips == 0

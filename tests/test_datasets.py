@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from spikejoule.models.augment import Augmentation, augmentation_rng
-from spikejoule.models.datasets import SPLITS, Preprocessing, batches, load_dataset, split_dataset
+from spikejoule.models.datasets import SPLITS, Preprocessing, load_dataset, split_dataset
 from spikejoule.models.events import EVENT_DTYPE, SENSOR, gaze, simulate_events, upsample
 from spikejoule.models.frames import to_frames
 from spikejoule.sim.errors import InvalidInput
@@ -159,12 +158,3 @@ def test_preprocessing_that_digits_cannot_have_is_refused(options):
 def test_impossible_preprocessing_is_refused(options):
     with pytest.raises(InvalidInput, match="preprocessing: "):
         Preprocessing(**options)
-
-
-def test_batches_are_augmented_by_the_generator_given():
-    split = load_dataset("digits", 2).test
-    (inputs, _), *_ = batches(split, 400, augmentation=Augmentation(event_drop=0.5), rng=augmentation_rng(0, 1))
-    assert inputs.shape == (1, 360, 1, 16, 16)
-    assert 0.4 < (inputs != 0).sum() / (split.inputs != 0).sum() < 0.6
-    with pytest.raises(InvalidInput, match="needs a generator"):
-        next(batches(split, 400, augmentation=Augmentation()))
