@@ -73,6 +73,8 @@ def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2, Ctrl-C one line and 130."""
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # typer turns Ctrl-C into this code, without a word
+            print("spikejoule: stopped; finished results are whole", file=sys.stderr)
     except InvalidInput as error:
         print(f"spikejoule: {error}", file=sys.stderr)
         code = 2
@@ -320,6 +322,40 @@ def report(
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
     print(comparison.headline())
     _write(comparison, out, formats)
+
+
+@app.command(epilog="Example: spikejoule ablate configs/ablate_quick.yaml --out out/quick", rich_help_panel=MAIN_JOB)
+def ablate(
+    config: Annotated[
+        str, typer.Argument(help="A .yaml file, or the name of one that comes with the package.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Table and reports go to OUT.parquet, .html, .pdf.", show_default="out/CONFIG")
+    ] = None,
+    runs: Runs = Path("runs"),
+    workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler that trains instead.", show_default=False)
+    ] = None,
+    formats: Annotated[list[Format] | None, typer.Option("--format", help="html, pdf.", show_default="both")] = None,
+) -> None:
+    """Sweep settings and draw accuracy against energy; a stopped sweep continues. Exit code 1: some runs failed."""
+    from .ablate import load_ablation
+    from .reports.front import build_front
+    from .reports.write import write_report
+    from .sweeping import run_ablation, write_tables
+    from .workers import cluster
+
+    ablation, out = load_ablation(config), out or Path("out") / Path(config).stem
+    with progress_bars() as progress, cluster(scheduler) as executor:
+        found = run_ablation(ablation, runs=runs, workers=workers, executor=executor, progress=progress)
+    print(found.headline())
+    tables = write_tables(found, out, runs)
+    for path in [*tables, *write_report(build_front(found), out, tuple(f.value for f in formats or Format))]:
+        print(path)
+    if len(found.failed):
+        print(f"spikejoule: {len(found.failed)} of {len(found.table)} runs failed; see the report", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command(

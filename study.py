@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from numpy.typing import NDArray
+
 from .energy.accelerator import Accelerator, load_accelerator
 from .energy.estimate import EnergyEstimate
 from .energy.replayed import STATE_BITS, Replayed, replay_trace
@@ -137,12 +139,17 @@ def _replay(
 def _replay_run(run: Run, machine: Accelerator) -> tuple[Replayed, ...]:
     trace = SpikeTrace.open(run.path / TRACE)
     parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
-    inputs = None
-    if trace.workload.input_kind == "analog":  # a trace does not keep analog values
-        split = config_data(run.config).test
-        held = next(iter(batches(split, len(split))))[0]
-        inputs = as_input(held, trace.steps).numpy()
+    inputs = analog_inputs(run, trace)
     return tuple(replay_trace(trace, parameters, bits, machine, inputs) for bits in STATE_BITS)
+
+
+def analog_inputs(run: Run, trace: SpikeTrace, split: str = "test") -> NDArray | None:
+    """The inputs (steps, samples, *shape) of a run's split if they are analog, for a trace keeps no such values."""
+    if trace.workload.input_kind != "analog":
+        return None
+    part = config_data(run.config).split(split)
+    held = next(iter(batches(part, len(part))))[0]
+    return as_input(held, trace.steps).numpy()
 
 
 def _record_and_count(

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,7 @@ def quick(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, epochs=5, train_samples=512)
 
 
+@cache  # the file is the package's own, and a sweep asks for hundreds of configs
 def tuned_rate(dataset: str, variant: str) -> float:
     """The learning rate that configs/learning_rates.yaml holds for a variant on a data set.
 

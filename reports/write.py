@@ -20,25 +20,26 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    comparison: Comparison,
+    content: Comparison | Report,
     path: str | Path,
     formats: Sequence[str] = ("html", "pdf"),
     *,
     written: datetime | None = None,
 ) -> list[Path]:
-    """Write a comparison as ``<path>.html`` and ``.pdf``, and its tables as CSV and Parquet in ``<path>-tables/``.
+    """Write a comparison, or a report made already, as ``<path>.html`` and ``.pdf``.
 
+    Its tables go into ``<path>-tables/`` as CSV and Parquet.
     Everything is first made in a temporary folder beside the target and moved into place only when all of it is
     there, so a failure leaves an earlier report whole.
 
     Parameters
     ----------
-    comparison : Comparison
+    content : Comparison or Report
     path : path
         Folder and name without ending; the folder is made if need be.
     formats : sequence of {'html', 'pdf'}
     written : datetime, optional
-        Time stamp of the report; now by default. With the same one, the same comparison gives the same bytes.
+        Time stamp of the report; now by default. With the same one, the same content gives the same bytes.
 
     Returns
     -------
@@ -60,7 +61,8 @@ def write_report(
         raise InvalidInput(
             f"report: {path} is a folder; give a name for the report in it, for example {base / 'report'}"
         )
-    report, stamp = build_report(comparison), written or datetime.now(UTC).replace(microsecond=0)
+    report = content if isinstance(content, Report) else build_report(content)
+    stamp = written or datetime.now(UTC).replace(microsecond=0)
     contents = {name: FORMATS[name](report, stamp) for name in wanted}
     try:
         base.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,19 @@ from spikejoule.sim.trace import TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
 from typer.testing import CliRunner
 
-COMMANDS = ("train", "record", "count", "estimate", "price", "compare", "report", "breakeven", "sweep", "export")
+COMMANDS = (
+    "train",
+    "record",
+    "count",
+    "estimate",
+    "price",
+    "compare",
+    "report",
+    "breakeven",
+    "sweep",
+    "export",
+    "ablate",
+)
 CONV = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 FC = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
 NET = Workload(name="net", input_shape=(1, 5, 5), layers=(CONV, FC))
@@ -142,6 +154,7 @@ def test_compare_writes_both_reports(tmp_path):
         (["train", "--learning-rate", "nan"], "learning_rate"),
         (["compare", "--baseline", "A", "A"], "NAME=TRACE"),
         (["compare", "--baseline", "C", "A=trace.zarr"], "'C'"),
+        (["ablate", "missing.yaml"], "missing.yaml: cannot be read"),
         (["report", "--dataset", "imagenet"], "dataset is 'imagenet'"),
         (["accelerators", "show", "loihi9"], "'loihi9' is not known"),
         (["export", "trace.zarr", "--sanafe", "out"], "weights are not stored with this trace"),

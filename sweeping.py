@@ -1,0 +1,178 @@
+"""Running an ablation: every training and what is measured of it, on any executor; one table in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .ablate import Key, jobs, plan
+from .ablation_file import FLOAT_STATE, STATE_BITS, Ablation
+from .energy.accelerator import Accelerator, load_accelerator
+from .energy.breakeven import NETWORK, break_even
+from .energy.estimate import estimate
+from .measuring import perform
+from .models.config import config_to_dict
+from .models.record import record
+from .models.run import Run, check_writable
+from .reports.front import FrontData
+from .reports.pareto import FINISHED, best_points, equal_twin, settings
+from .sim.architecture import Event
+from .sim.errors import InvalidInput
+from .sim.files import replacing
+from .sim.operations import OperationCounts, count
+from .workers import Bars, Here, Progress, execute, local_pool
+
+FAILED = "failed"
+
+
+def run_ablation(
+    ablation: Ablation,
+    *,
+    runs: str | Path = "runs",
+    workers: int = 2,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> FrontData:
+    """Train what is not there yet, measure every run, and collect the table behind the accuracy-energy front.
+
+    Parameters
+    ----------
+    ablation : Ablation
+    runs : path
+        Folder of run folders. A finished run in it is taken as it is, so a stopped sweep continues where it was.
+    workers : int
+        Trainings at a time, each in a process of its own; 1 trains in this process.
+    executor : concurrent.futures.Executor, optional
+        Runs the trainings instead, such as the ``get_executor()`` of a dask client; its workers must see ``runs``
+        under the same path, and have this package.
+    progress : callable, optional
+        Called in this process as ``progress(label, done, total)``, with the epochs still to be trained.
+
+    Returns
+    -------
+    FrontData
+        ``table`` has one row per run: sorted, without times or paths, so that it is the same to the byte however
+        often the sweep was stopped; `timings` of the runs are apart. A run that failed has the status ``failed`` and
+        its traceback in ``error``; the same call tries it again.
+
+    Raises
+    ------
+    InvalidInput
+        If nothing can be written, a plan is impossible, or a worker process died.
+    KeyboardInterrupt
+        On Ctrl-C, with a message; finished runs are whole.
+    """
+    tasks, folder = plan(ablation), Path(runs).resolve()
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise InvalidInput(f"ablation: workers is {workers!r}; it must be an integer from 1")
+    check_writable(folder)
+    machines = [load_accelerator(name) for name in ablation.accelerators]
+    bars = Bars(tasks, folder, progress)
+    work = partial(perform, runs=str(folder), machines=machines)
+    try:
+        if executor is not None:
+            figures = execute(tasks, executor, work, bars)
+        elif workers == 1:
+            figures = execute(tasks, Here(), partial(work, report=bars.epochs), bars)
+        else:
+            with local_pool(min(workers, len(tasks))) as (pool, reports):
+                figures = execute(tasks, pool, work, bars, reports)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the sweep was stopped; finished runs in {str(runs)!r} are whole, and the same command continues from them"
+        ) from None
+    except BrokenProcessPool as error:
+        raise InvalidInput(
+            "ablation: a worker process died: too little memory, or the calling script lacks its "
+            "`if __name__ == '__main__':`. Finished runs are kept; use fewer workers and start it again"
+        ) from error
+    table = _table(ablation, figures)
+    return FrontData(
+        title=ablation.title,
+        table=table,
+        axes=ablation.axes,
+        accelerators=tuple(machine.name for machine in machines),
+        reference=ablation.reference,
+        tolerance=ablation.tolerance_points / 100,
+        break_even=_break_even(table, machines, ablation, folder),
+    )
+
+
+def timings(data: FrontData, runs: str | Path) -> pd.DataFrame:
+    """Seconds of every finished training, as its log says: ``run, variant, seed, epochs, seconds``."""
+    rows = []
+    for row in data.table[data.table["status"] == FINISHED].itertuples():
+        log = Run.open(Path(runs) / str(row.run)).log()
+        seconds = log.loc[log["quantity"] == "seconds", "value"]
+        rows.append({"run": row.run, "variant": row.variant, "seed": row.seed, "epochs": len(seconds)})
+        rows[-1]["seconds"] = float(seconds.sum())
+    return pd.DataFrame(rows, columns=["run", "variant", "seed", "epochs", "seconds"])
+
+
+def write_tables(data: FrontData, out: str | Path, runs: str | Path) -> list[Path]:
+    """Write ``OUT.parquet``, the table, and ``OUT-timings.parquet``."""
+    out = Path(out)
+    paths = [out.with_name(f"{out.name}.parquet"), out.with_name(f"{out.name}-timings.parquet")]
+    for path, frame in zip(paths, (data.table, timings(data, runs)), strict=True):
+        with replacing(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+    return paths
+
+
+def _table(ablation: Ablation, figures: Mapping[Key, Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per job in the plan's order, the same columns in the same order whatever failed or came first."""
+    rows = []
+    for job in jobs(ablation):
+        config, measured = config_to_dict(job.config), dict(figures[job.key])
+        error = measured.pop("error")
+        row: dict[str, Any] = {"run": job.config.hash, "setting": job.setting, "variant": job.config.variant}
+        row |= {"seed": job.config.seed, "point": job.point, "twin": job.twin, "width": job.config.width}
+        row |= {axis: config[axis] for axis in ablation.axes if axis != STATE_BITS}
+        row |= {STATE_BITS: job.state_bits, "status": FAILED if error else FINISHED, "error": error, **measured}
+        rows.append({**row, "config": json.dumps(config, sort_keys=True)})
+    table = pd.DataFrame(rows)
+    for axis in ablation.axes:
+        table[axis] = _plain(table[axis])
+    known = list(dict.fromkeys((*rows[0], *sorted(table.columns))))
+    return table[known]
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """An axis as a column of one type: as JSON where its values are not all numbers, or all text."""
+    if all(isinstance(value, int | float) for value in values) or all(isinstance(value, str) for value in values):
+        return values
+    return values.map(partial(json.dumps, sort_keys=True))
+
+
+def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: Ablation, runs: Path) -> pd.DataFrame:
+    """Firing rates at which each variant's best setting costs what the cheapest equal twin does; float states only."""
+    rows = []
+    table = table[table[STATE_BITS] == FLOAT_STATE]
+    for machine in machines:
+        found = settings(table, machine.name, ablation.axes)
+        twin = equal_twin(found, ablation.tolerance_points / 100)
+        if twin is None or isinstance(machine.architecture, Event):  # events cannot be scaled where routes matter
+            continue
+        theirs = _counts(table, str(twin["setting"]), runs)
+        for point in best_points(found).itertuples():
+            ours = _counts(table, str(point.setting), runs)
+            for seed in sorted(set(ours) & set(theirs)):
+                rates = break_even(estimate(ours[seed], machine), estimate(theirs[seed], machine))
+                network = rates[rates["layer"] == NETWORK].iloc[0].drop("layer").to_dict()
+                rows.append({"accelerator": machine.name, "variant": point.variant, "seed": seed, **network})
+    columns = ["accelerator", "variant", "seed", "rate", "reference_rate", "compute_rate", "machine_rate"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _counts(table: pd.DataFrame, setting: str, runs: Path) -> dict[int, OperationCounts]:
+    """Counts on the test split by seed; traces that were recorded are read again."""
+    rows = table[(table["setting"] == setting) & (table["status"] == FINISHED)]
+    found = zip(rows["seed"].tolist(), rows["run"].tolist(), strict=True)
+    return {seed: count(record(Run.open(runs / name))) for seed, name in found}
