@@ -18,6 +18,7 @@ from .console import (
     progress_bars,
     show,
     show_counts,
+    show_dry_run,
     show_energies,
     show_estimate,
     show_omitted,
@@ -28,6 +29,7 @@ from .sim.errors import InvalidInput
 
 if TYPE_CHECKING:
     from .models.config import TrainConfig
+    from .models.recipes import Recipe
     from .sim.operations import OperationCounts
     from .sim.trace import SpikeTrace
 
@@ -110,8 +112,10 @@ def common(
 
 @app.command(epilog="Example: spikejoule train --weight-bits 1 --gate agmm --seed 0", rich_help_panel=STEP_BY_STEP)
 def train(
-    dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
-    network: Annotated[str, typer.Option(help="csnn or vgg11.")] = "csnn",
+    dataset: Annotated[
+        str, typer.Option(help="digits-events, digits, or one whose files you have: see docs/datasets.md.")
+    ] = "digits-events",
+    network: Annotated[str, typer.Option(help="csnn, vgg11, vggsnn, resnet18, resnet19, mlp, recurrent ...")] = "csnn",
     width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Time steps T.")] = 10,
     weight_bits: Annotated[int, typer.Option(help="1: binary, 32: full precision.")] = 1,
@@ -126,9 +130,13 @@ def train(
         typer.Option(help='A variant or control by name, such as "BSNN + alpha[t]"; instead of --weight-bits, --gate.'),
     ] = None,
     config_file: Annotated[
-        Path | None,
-        typer.Option("--config", help="YAML file of configuration fields, instead of the options above."),
+        str | None,
+        typer.Option("--config", help="A .yaml file, or the name of one in configs/, instead of the options above."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Two optimiser steps on made data of the config's shape; nothing is written."),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, or auto: the GPU if there is one.")] = "cpu",
     checkpoint_s: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints, from which a killed training goes on.")
@@ -138,7 +146,8 @@ def train(
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""
     from .models.agmm import GateConfig
-    from .models.config import TrainConfig, load_config, variant_config
+    from .models.config import TrainConfig, variant_config
+    from .models.recipes import load_recipe
     from .models.train import train as run_training
 
     config = TrainConfig(
@@ -155,13 +164,28 @@ def train(
         config = replace(config, epochs=epochs)
     if variant is not None:
         config = variant_config(variant, config)
-    if config_file is not None:
-        config = load_config(config_file)
+    recipe = None if config_file is None else load_recipe(config_file)
+    config = config if recipe is None else recipe.config
+    if dry_run:
+        _dry_run(config, recipe, device)
+        return
     with progress_bars() as progress:
         run = run_training(
             config, runs=runs, progress=progress, device=device, checkpoint_s=checkpoint_s, tensorboard=tensorboard
         )
     print(run.path)
+
+
+def _dry_run(config: TrainConfig, recipe: Recipe | None, device: str) -> None:
+    from .models.config import config_data
+    from .models.dry_run import DataShape
+    from .models.dry_run import dry_run as try_out
+
+    shape = None if recipe is None else recipe.data
+    if shape is None:  # no shape in a file: the data themselves tell it
+        data = config_data(config)
+        shape = DataShape(data.input_shape, data.classes, len(data.train), data.input_kind, data.held_input)
+    show_dry_run(try_out(config, shape, device=device), None if recipe is None else recipe.published)
 
 
 @app.command(epilog="Example: spikejoule record runs/0123456789abcdef --split test", rich_help_panel=STEP_BY_STEP)
@@ -293,7 +317,9 @@ def compare(
 
 @app.command(epilog="Example: spikejoule report --quick --out out/first", rich_help_panel=MAIN_JOB)
 def report(
-    dataset: Annotated[str, typer.Option(help="digits-events, digits or nmnist.")] = "digits-events",
+    dataset: Annotated[
+        str, typer.Option(help="digits-events, digits, or one whose files you have: see docs/datasets.md.")
+    ] = "digits-events",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds per variant, from 0.")] = 3,
     quick: Annotated[
         bool, typer.Option("--quick", help="Short trainings on less data: real, but less accurate.")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .energy.estimate import EnergyEstimate
+    from .models.dry_run import DryRun
+    from .models.recipes import Published
     from .sim.operations import OperationCounts
 
 WIDTH = 200  # of tables in a file or a pipe
@@ -52,6 +54,27 @@ def show_counts(counts: OperationCounts) -> None:
         rate = "-" if operations.spikes is None else f"{counts.firing_rate(layer.name):.4f}"
         figures = [f"{array.sum() / counts.samples:,.1f}" for array in (synaptic.all_weights, synaptic.nonzero_weights)]
         table.add_row(layer.name, layer.operation, *figures, f"{synaptic.dense:,}", rate)
+    show(table)
+
+
+def show_dry_run(result: DryRun, published: Published | None) -> None:
+    """What two optimiser steps took, and what others report of the same training."""
+    table = new_table("", "")
+    table.show_header = False
+    table.add_row("device", result.device)
+    table.add_row("parameters", f"{result.parameters:,} ({result.parameter_bytes / 1e6:,.2f} MB in training)")
+    table.add_row("peak memory", f"{result.peak_memory_bytes / 2**20:,.0f} MiB")
+    table.add_row("optimiser step", f"{number(result.seconds_per_step, digits=3)} s")
+    hours = result.seconds_per_epoch / 3600
+    table.add_row(
+        "epoch", f"{result.steps_per_epoch:,} steps, {number(hours, digits=3)} h without loading and evaluation"
+    )
+    if published is not None:
+        known = published.accuracy_percent is not None
+        table.add_row("published", f"{published.accuracy_percent} %" if known else "accuracy not known here")
+        table.add_row("source", published.source)
+        if published.differs:
+            table.add_row("differs", published.differs)
     show(table)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from ..sim.errors import InvalidInput
@@ -273,30 +272,6 @@ def read_rates() -> dict[str, Any]:
     package = __package__.rpartition(".")[0]
     table: dict[str, Any] = yaml.safe_load(files(package).joinpath(_RATES_FILE).read_text(encoding="utf-8"))
     return table
-
-
-def load_config(path: str | Path) -> TrainConfig:
-    """A config from a YAML file that holds a mapping of `TrainConfig`'s fields.
-
-    ``gate``, ``preprocessing`` and ``augmentation`` are mappings of their own classes' fields.
-
-    Raises
-    ------
-    InvalidInput
-        If the file cannot be read, a key is not known, or a value cannot be used; the message names file and key.
-    """
-    import yaml
-
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{path}: cannot be read as YAML ({error})") from error
-    if not isinstance(data, dict):
-        raise InvalidInput(f"{path}: holds no mapping of fields; write for example `steps: 4`")
-    try:
-        return config_from_dict(data)
-    except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error}") from error
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

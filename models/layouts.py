@@ -94,18 +94,27 @@ def dense(kind: str, *sizes: int) -> Layout:
     return Layout(lambda residual: list(nodes), axes=(3, 1), pooled=False)
 
 
-def residual(stem: int, stages: tuple[tuple[int, int, int], ...], hidden: int = 0) -> Layout:
-    """A 3 x 3 stem, stages (channels, basic blocks, stride of the first), and ``hidden`` neurons before the classifier.
+def residual(
+    stem: int,
+    stages: tuple[tuple[int, int, int], ...],
+    hidden: int = 0,
+    kernel: int = 3,
+    stride: int = 1,
+    pool: int = 1,
+) -> Layout:
+    """A stem, stages (channels, basic blocks, stride of the first), and ``hidden`` neurons before the classifier.
+
+    The stem is one convolution with ``kernel``, ``stride`` and pooling of the current.
 
     Where a block changes the shape, its shortcut is a 1 x 1 convolution with batch norm, which stays full precision in
     a BSNN: only so does the published size of a binary ResNet-18 come out (docs/agmm.md).
     """
 
     def nodes(kind: str) -> list[Node]:
-        found = [Node(name="conv1", source=INPUT, channels=stem)]
-        for stage, (channels, blocks, stride) in enumerate(stages, start=1):
+        found = [Node(name="conv1", source=INPUT, channels=stem, kernel=kernel, stride=stride, pool=pool)]
+        for stage, (channels, blocks, step) in enumerate(stages, start=1):
             for index in range(1, blocks + 1):
-                found += _basic_block(f"s{stage}b{index}", found[-1], channels, stride if index == 1 else 1, kind)
+                found += _basic_block(f"s{stage}b{index}", found[-1], channels, step if index == 1 else 1, kind)
         if hidden:
             found.append(Node(name="fc1", kind="linear", source=found[-1].name, channels=hidden, pooled=True))
         return found
@@ -138,6 +147,8 @@ NETWORKS: dict[str, Layout] = {
     "vggsnn": stack((64, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2), (512, 1), (512, 2), pooled=False),
     # He et al. 2016, doi:10.1109/CVPR.2016.90, with a 3 x 3 stem without pooling, as used for 32 x 32 images
     "resnet18": residual(64, ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))),
+    # the same with ImageNet's stem of 7 x 7 and stride 2; average pooling of the current stands for its max pooling
+    "resnet18-imagenet": residual(64, ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2)), kernel=7, stride=2, pool=2),
     # Zheng et al., tdBN, AAAI-21, arXiv 2011.05280; its hidden linear layer has batch norm here, like every population
     "resnet19": residual(128, ((128, 3, 1), (256, 3, 2), (512, 2, 2)), hidden=256),
     "mlp": dense("linear", 256, 256),

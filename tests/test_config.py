@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from dataclasses import replace
 
 import pytest
 from spikejoule.models import config as module
@@ -15,7 +14,6 @@ from spikejoule.models.config import (
     TrainConfig,
     config_from_dict,
     config_to_dict,
-    load_config,
     variant_config,
 )
 from spikejoule.sim.errors import InvalidInput
@@ -113,38 +111,3 @@ def test_every_variant_and_control_has_its_name(name):
 def test_unknown_variant_is_refused_with_the_known_ones():
     with pytest.raises(InvalidInput, match=r"variant 'ANN' is not known; .*BSNN \+ alpha\[t\]"):
         variant_config("ANN")
-
-
-def test_config_from_yaml(tmp_path):
-    file = tmp_path / "sparse.yaml"
-    file.write_text(
-        "dataset: digits\nsteps: 4\ngate: {kind: constant}\n"
-        "rate_penalty: 1\npenalty: hinge\nrate_target: {conv1: 0.1}\n"
-    )
-    expected = replace(
-        TrainConfig(dataset="digits", steps=4), gate=GateConfig("constant"), rate_penalty=1.0, penalty="hinge"
-    )
-    assert load_config(file) == replace(expected, rate_target={"conv1": 0.1})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("learning_rte: 0.1", "learning_rte is not known; use any of network, dataset"),
-        ("gate: {knd: agmm}", r"gate\.knd is not known; use any of kind, axes"),
-        ("steps: '4'", "steps is '4'; it must be an integer"),
-        ("gate: {kind: agm}", "kind is 'agm'"),
-        ("- 4", "holds no mapping"),
-        ("steps: [", "cannot be read as YAML"),
-    ],
-)
-def test_bad_yaml_is_refused_with_file_and_key(tmp_path, text, message):
-    file = tmp_path / "bad.yaml"
-    file.write_text(text)
-    with pytest.raises(InvalidInput, match=rf"bad\.yaml: .*{message}"):
-        load_config(file)
-
-
-def test_missing_yaml_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match="none.yaml: cannot be read"):
-        load_config(tmp_path / "none.yaml")
