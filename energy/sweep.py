@@ -214,7 +214,7 @@ def _figures(counts: OperationCounts, accelerator: Accelerator) -> dict[str, obj
     result: EnergyEstimate = estimate(counts, accelerator)
     machine, groups = accelerator.architecture, result.by("group")
     low, high = result.bounds_pj
-    bits = sum(parameter_bits(layer, counts.steps) for layer in counts.workload.layers)
+    bits = sum(parameter_bits(layer, counts.workload, counts.steps) for layer in counts.workload.layers)
     return {
         "energy_pj": result.energy_pj,
         **{f"{group}_pj": float(groups.get(group, 0.0)) for group in ("logic", "sram", "dram")},

@@ -38,7 +38,8 @@ def describe(model: SpikingNetwork) -> sim.Workload:
     Batch norm, the 1/size of pooling and constant gains fold into threshold and bias. Where two branches with scales
     of their own meet in one current, the scale of the population's own layer goes there, and the other branch keeps a
     constant per channel, which its weights carry: a shortcut's spikes add that constant, binary self-connections add or
-    subtract it (docs/definitions.md, 6). These are the layer's synaptic operations; no further ones are executed.
+    subtract it (docs/definitions.md, 6). These are the layer's synaptic operations; no further ones are executed, but
+    for integer weights, whose sum is multiplied by it (`sim.operations.multiplies_branch`).
     """
     config, layers, signals = model.config, list[sim.Layer](), {}
     signals[sim.INPUT] = (config.input_shape, config.input_kind)

@@ -19,6 +19,7 @@ from .errors import InvalidInput
 from .layers import INPUT, Layer
 from .mesh import Event, Mesh
 from .populations import populations
+from .relays import with_relays
 from .synapses import Linear
 from .workload import Workload
 
@@ -88,7 +89,12 @@ def map_to_cores(
     ------
     InvalidInput
         A run that is missing, doubled or out of range, or more neurons on a core than it holds.
+
+    Notes
+    -----
+    Merges and maxima of spikes take neurons too: see `relays`.
     """
+    workload = with_relays(workload)
     mapping = machine.mapping if mapping is None else mapping
     if not isinstance(mapping, str):
         return _given(workload, machine, mapping)

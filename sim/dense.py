@@ -33,13 +33,13 @@ from .dataflow import MatrixShape, Schedule, matrix_shape
 from .mapping import Placement, convolved_once, place
 from .neurons import NEURON_MODELS
 from .operations import Counts, LayerOperations, OperationCounts
-from .synops import SynapticCounts
+from .signals import SpikeTraffic, spike_traffic
+from .synops import SynapticCounts, delayed
 from .traffic import (
     OMITTED,
     Actions,
     Add,
     Key,
-    SpikeTraffic,
     busy_seconds,
     check_layer,
     collector,
@@ -47,11 +47,13 @@ from .traffic import (
     first_step_only,
     gain_loads,
     neuron_actions,
+    state_type,
     synapse_actions,
     vector_reads,
     weight_loads,
     words,
 )
+from .weightless import AddingOnArray, PassingOn, omitted, rescales
 from .workload import INPUT, Layer, Workload
 
 
@@ -63,25 +65,32 @@ def dense_actions(
     Raises
     ------
     InvalidInput
-        For layers without weights, recurrent layers, a live gate on a machine that cannot run it, and widths or
-        multiplications that the array does not have.
+        For a live gate on a machine that cannot run it, maxima and bit operations that feed neurons without being a
+        signal, and widths or multiplications that the array does not have.
     """
     workload = operations.workload
     for layer in workload.layers:
-        check_layer(layer, workload, grid, "a dense array")
+        check_layer(layer, workload, grid)
     placement, states = place(workload, grid, operations.steps), _place_states(workload, grid, operations.steps)
     counts: dict[Key, Counts] = {}
     seconds: dict[str, NDArray[np.float64]] = {}
-    buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
+    buffers = spike_traffic(operations, grid)
     buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
     for layer in workload.layers:
-        source = buffers[layer.source]
-        work = _LayerOnArray(
-            layer, operations.layers[layer.name], workload, grid, placement, states[layer.name], source
-        )
+        own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
+        common = layer, own, workload, grid
+        stepwise = layer.name in _stepwise(workload)
+        work: _LayerOnArray | AddingOnArray | PassingOn
+        if layer.weights:
+            work = _LayerOnArray(*common, placement, states[layer.name], sources[0], stepwise)
+        elif layer.neuron is None and layer.joins is None:
+            work = PassingOn(*common, sources, states[layer.name], buffers[layer.name])
+        else:
+            work = AddingOnArray(*common, sources, states[layer.name], placement, stepwise)
         for (component, action), value in work.actions().items():
             counts[layer.name, component, action] = value
-        source.charge(counts, layer.name, "read", work.input_words)
+        for source, moved in zip(sources, work.input_words, strict=True):
+            source.charge(counts, layer.name, "read", moved)
         if layer.name in buffers:
             buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
         actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
@@ -91,7 +100,7 @@ def dense_actions(
         "registers of the array": "sums and operands inside an element: no figure at 45 nm; at 65 nm SATA's simulator "
         "has 0.06 pJ per access of 32 bits",
     }
-    return counts, seconds, OMITTED | inside
+    return counts, seconds, OMITTED | inside | omitted(workload)
 
 
 def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tuple[Counts, Counts]:
@@ -100,6 +109,7 @@ def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tup
     Together they are all positions of the loop nest (P K M, padding included), except where zeros are skipped.
     """
     every = np.full_like(synaptic.all_weights, matrix_shape(layer).pairs)
+    every[: layer.delay] = 0  # self-connections have nothing to read in the first step
     if compute.zero == "dense":
         return every, np.zeros_like(every)
     nonzero_only = compute.zero_weights == "skip"
@@ -108,15 +118,24 @@ def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tup
 
 
 def layer_schedule(layer: Layer, grid: Grid, steps: int) -> Schedule:
-    """The schedule of a layer on a grid's array."""
+    """The schedule of a layer on a grid's array.
+
+    Self-connections need all spikes of one step before the next, so they run with time outer on any grid.
+    """
     compute, flow = grid.compute, grid.dataflow
+    time = "outer" if layer.delay else flow.time
     rows, cols = compute.rows or 0, compute.cols or 0  # a Grid without them has no dense dataflow
-    return Schedule(matrix_shape(layer), rows, cols, flow.stationary, steps, flow.time, compute.accumulators)
+    return Schedule(matrix_shape(layer), rows, cols, flow.stationary, steps, time, compute.accumulators)
+
+
+def _stepwise(workload: Workload) -> set[str]:
+    """Populations with self-connections: their neurons update step by step, whatever the order of time."""
+    return {str(layer.joins) for layer in workload.layers if layer.delay}
 
 
 def _place_states(workload: Workload, grid: Grid, steps: int) -> dict[str, Memory]:
     """The memory of each layer's sums, currents and potentials: the first with room for all that it must hold."""
-    joined = {layer.joins for layer in workload.layers} - {None}
+    joined = {layer.joins for layer in workload.layers if layer.weights} - {None}
     held = {x.name: _population_bits(x, workload, grid, steps, x.name in joined) for x in workload.layers}
     sums = {layer.name: _partial_bits(layer, workload, grid, steps) for layer in workload.layers}
     together = sum(held.values()) + max(sums.values())
@@ -132,20 +151,23 @@ def _population_bits(layer: Layer, workload: Workload, grid: Grid, steps: int, j
     """Bits of potentials and currents that a population keeps outside the array."""
     if layer.neuron is None:
         return 0
-    once = convolved_once(layer, workload, grid.dataflow.first_layer)
+    once = bool(layer.weights) and convolved_once(layer, workload, grid.dataflow.first_layer)
     outer, live = grid.dataflow.time == "outer", layer.gate == "live"
     copies = once + (live or joined) * (1 if outer else steps)
-    if outer or (layer_schedule(layer, grid, steps).stores_potentials and not live and not once):
+    leaves = bool(layer.weights) and layer_schedule(layer, grid, steps).stores_potentials and not live and not once
+    if outer or leaves or layer.name in _stepwise(workload):
         copies += NEURON_MODELS[layer.neuron].state_words
     return layer.neurons * copies * workload.state_bits
 
 
 def _partial_bits(layer: Layer, workload: Workload, grid: Grid, steps: int) -> int:
     """Bits of sums that wait for the next fold; with time outer the potential takes them, unless it is pooled."""
+    if not layer.weights:
+        return 0
     schedule = layer_schedule(layer, grid, steps)
     if not schedule.partial_folds:
         return 0
-    if grid.dataflow.time == "inner":
+    if schedule.time == "inner":
         waiting = 1 if convolved_once(layer, workload, grid.dataflow.first_layer) else steps
     else:
         waiting = 1 if layer.pool is not None else 0
@@ -154,7 +176,10 @@ def _partial_bits(layer: Layer, workload: Workload, grid: Grid, steps: int) -> i
 
 @dataclass(frozen=True)
 class _LayerOnArray:
-    """One layer on a dense array; ``states`` holds its sums and potentials, ``source`` is the signal it reads."""
+    """One layer on a dense array; ``states`` holds its sums and potentials, ``source`` is the signal it reads.
+
+    ``stepwise``: its population has self-connections, so that potentials leave the array between steps.
+    """
 
     layer: Layer
     operations: LayerOperations
@@ -163,6 +188,7 @@ class _LayerOnArray:
     placement: Placement
     states: Memory
     source: SpikeTraffic
+    stepwise: bool
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -201,15 +227,17 @@ class _LayerOnArray:
     def _at_work(self, per_step: int, interval: int = 1) -> Counts:
         """A constant in every ``interval``-th step in which the array runs this layer."""
         result = np.zeros(self.shape, np.int64)
-        result[: self.schedule.steps : interval] = per_step
+        result[self.layer.delay : self.schedule.steps : interval] = per_step
         return result
 
     def actions(self) -> Actions:
         result, add = collector(self.shape)
         synapse_actions(add, self.layer, self.workload, self.active)
+        if rescales(self.layer, self.workload):
+            add("synapse", f"multiply.{state_type(self.workload)}", self.active)
         add(self.placement.weight.name, "read", self._weight_words())
-        vector_reads(add, self.layer, self.placement.weight, self.shape)
-        weight_loads(add, self.layer, self.placement, self._loads())
+        vector_reads(add, self.layer, self.workload, self.placement.weight, self.shape)
+        weight_loads(add, self.layer, self.workload, self.placement, self._loads())
         gain_loads(add, self.layer, self.placement, self.grid, self.shape)
         self._sums(add)
         self._potentials(add)
@@ -217,17 +245,17 @@ class _LayerOnArray:
         return result
 
     @property
-    def input_words(self) -> Counts:
-        """Words read from the source's buffer."""
-        layer, memory = self.layer, self.source.buffer
-        analog = layer.input_kind == "analog"
-        bits = self.workload.state_bits if analog else 1
+    def input_words(self) -> list[Counts]:
+        """Words read from the source's buffer; self-connections read those of the step before."""
+        layer, memory, bits = self.layer, self.source.buffer, self.source.element_bits
         matrix, passes = self._matrix, self.schedule.input_passes
         streamed = self._at_work(words(matrix.groups * matrix.positions * matrix.taps * passes, bits, memory))
         if not self._skips:
-            return streamed
-        scan = self._at_work(words(layer.inputs, bits, memory)) if analog else self.source.words
-        return np.minimum(passes * scan, streamed)
+            return [streamed]
+        scan = delayed(self.source.words, layer.delay)
+        if layer.input_kind == "analog":
+            scan = self._at_work(words(layer.inputs, bits, memory))
+        return [np.minimum(passes * scan, streamed)]
 
     def _weight_words(self) -> Counts:
         """Words read from the weight memory."""
@@ -245,6 +273,10 @@ class _LayerOnArray:
     def _loads(self) -> Counts:
         """How often the layer's weights come from outside: once, if the memory keeps what the folds in turn share."""
         schedule, matrix = self.schedule, self._matrix
+        if self.layer.delay and self.grid.dataflow.time == "inner":  # no other layer comes between the steps
+            whole = self.layer.weights * int(self.layer.weight_bits or 0) <= self.placement.weight.bits
+            if whole:
+                return self._at_work(1, schedule.steps)
         rows = matrix.taps if schedule.stationary == "output" else min(schedule.rows, matrix.taps)
         cols = matrix.channels if schedule.stationary == "input" else min(schedule.cols, matrix.channels)
         if rows * cols * int(self.layer.weight_bits or 0) > self.placement.weight.bits:
@@ -286,7 +318,8 @@ class _LayerOnArray:
         if layer.neuron is None:
             return
         in_turn = live or self._once  # with the currents of all steps at hand, a neuron runs its steps in one go
-        if self.grid.dataflow.time == "outer" or (self.schedule.stores_potentials and not in_turn):
+        leaves = self.schedule.stores_potentials and not in_turn
+        if self.grid.dataflow.time == "outer" or leaves or self.stepwise:
             state = sweep * NEURON_MODELS[layer.neuron].state_words
             add(name, "read", state)
             add(name, "write", state)
@@ -302,7 +335,7 @@ class _LayerOnArray:
         busy = [-(-self.active // self.grid.compute.width)]
         if not self._skips:
             cycles = np.zeros(self.shape, np.int64)
-            for step in range(schedule.steps):
+            for step in range(self.layer.delay, schedule.steps):
                 cycles[step] = schedule.step_cycles(step)
             busy.append(cycles)
         if self.layer.neuron is not None:

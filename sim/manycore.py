@@ -22,7 +22,8 @@ from .neurons import NEURON_MODELS
 from .noc import Traffic, detailed_times, simple_times
 from .packets import destinations, link_up, network_actions
 from .parameters import LayerParameters, Number
-from .populations import depths, populations
+from .populations import depths
+from .relays import with_relays
 from .replay import replay
 from .workload import Workload
 
@@ -178,8 +179,10 @@ def lay_out(workload: Workload, machine: Event, mapping: str | Mapping[str, Sequ
     Raises
     ------
     InvalidInput
-        When the machine cannot run the network: gates, input that is no spikes, layers without neurons, no room.
+        When the machine cannot run the network: gates, input that is no spikes, values other than spikes between
+        layers (`relays`), no room.
     """
+    workload = with_relays(workload)
     _check_runs(workload, machine)
     cores = map_to_cores(workload, machine, mapping)
     offsets, total = {}, 0
@@ -219,7 +222,7 @@ def run_trace(
     many = lay_out(trace.workload, machine, mapping)
     results = []
     for samples in trace.chunks():
-        signals = {name: trace.read(name, samples) for name in trace.workload.signals}
+        signals = {name: trace.read(name, samples) for name in many.workload.signals}
         updated = None
         if parameters is not None:
             delay = 1 if machine.schedule == "as_recorded" else 0
@@ -235,7 +238,6 @@ def run_trace(
 
 
 def _check_runs(workload: Workload, machine: Event) -> None:
-    populations(workload)  # refuses layers that pass values on
     for layer in workload.layers:
         if layer.gate == "per_step":
             raise InvalidInput(

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .architecture import Grid, Memory
+from .operations import multiplies_branch
+from .pooling import PoolingLayer
+from .signals import element_bits
 from .workload import INPUT, NEURON_MODELS, Layer, Workload
 
 
@@ -23,15 +26,22 @@ class Placement:
     backing : Memory or None
         Where the weights come from at every inference when the network does not fit in ``weight``; None: resident.
     passes : dict
-        Per layer, into how many blocks of output channels its weights are split; its input is read once per pass.
+        Per layer, into how many blocks of output channels the weights of its population are split; its input is read
+        once per pass.
     potential : dict
-        Per layer, the memory that holds the potentials (and the current array of a live gate).
+        Per layer, the memory that holds the potentials (and the current array of a live gate), or the windows of a
+        pooling layer.
+    every_step : frozenset of str
+        Layers whose weights come in at every step whatever the order of time, because a self-connected population
+        needs all its spikes of the step before, and its weights do not fit together. Serving one step, they come row by
+        row, as its events need them, where that is less than all.
     """
 
     weight: Memory
     backing: Memory | None
     passes: dict[str, int]
     potential: dict[str, Memory]
+    every_step: frozenset[str] = frozenset()
 
 
 def place(workload: Workload, grid: Grid, steps: int) -> Placement:
@@ -40,25 +50,37 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
     Weights: resident in the first level if the whole network fits there, channel vectors and the tables of per-step
     gains (which grow with ``steps``) included. If not, every
     layer is loaded from the next level once per inference (once per step with time outer), in as many passes over
-    its input as the first level needs to hold it.
+    its input as the first level needs to hold it. Layers that share a population run together, step by step, so
+    their weights share the memory.
 
     Potentials: with time inner a layer's potentials live only while that layer is at work, so the first level must
     hold one layer at a time; with time outer all layers at once.
     """
     levels = grid.levels("weight")
     weight = levels[0]
-    bits = {layer.name: parameter_bits(layer, steps) for layer in workload.layers}
+    bits = {layer.name: parameter_bits(layer, workload, steps) for layer in workload.layers}
     fits = sum(bits.values()) <= weight.bits
+    passes, every_step = {}, set()
+    for layer in workload.layers:
+        together = [x for x in workload.layers if (x.joins or x.name) == (layer.joins or layer.name)]
+        size = sum(bits[x.name] for x in together)
+        passes[layer.name] = 1 if fits else max(1, -int(-size // weight.bits))
+        if passes[layer.name] > 1 and any(x.delay for x in together):
+            every_step.add(layer.name)
     return Placement(
         weight=weight,
         backing=None if fits else levels[-1],
-        passes={name: 1 if fits else max(1, -int(-size // weight.bits)) for name, size in bits.items()},
+        passes=passes,
         potential=_place_potentials(workload, grid),
+        every_step=frozenset(every_step),
     )
 
 
 def _place_potentials(workload: Workload, grid: Grid) -> dict[str, Memory]:
     needs = {layer.name: potential_bits(layer, workload, grid) for layer in workload.layers}
+    for layer in workload.layers:
+        if layer.joins is not None and multiplies_branch(layer):
+            needs[layer.joins] += layer.neurons * workload.state_bits
     levels = grid.levels("potential")
     together = sum(needs.values())
     placed = {}
@@ -69,10 +91,32 @@ def _place_potentials(workload: Workload, grid: Grid) -> dict[str, Memory]:
     return placed
 
 
-def parameter_bits(layer: Layer, steps: int) -> int:
+def parameter_bits(layer: Layer, workload: Workload, steps: int) -> int:
     """Bits of a layer's stored parameters: its weights, and 32 per word of its channel vectors and gain tables."""
-    vectors = layer.channel_vectors * layer.out_shape[0] + steps * gain_words(layer)
-    return layer.weights * int(layer.weight_bits or 0) + 32 * vectors
+    words = vector_words(layer, workload) + steps * gain_words(layer)
+    return layer.weights * int(layer.weight_bits or 0) + 32 * words
+
+
+def vector_words(layer: Layer, workload: Workload) -> int:
+    """Words of 32 bits that are stored beside the weights: its channel vectors, and the constants of a skip path."""
+    constants = 0 if layer.weights else branch_constants(layer, workload)
+    return layer.channel_vectors * layer.out_shape[0] + constants
+
+
+def branch_constants(layer: Layer, workload: Workload) -> int:
+    """Words of 32 bits of the factor per channel that a branch into another layer's current keeps for itself.
+
+    Where two branches with scales of their own meet, the scale of the population's own layer goes into its threshold
+    (docs/definitions.md, 6). The factor that is left to the branch goes into real weights. Weights of +-1 and skip
+    paths add plus or minus the factor instead of 1; integer weights take a multiply per neuron (`multiplies_branch`).
+    No factor is left where neither side has a scale, or where the own layer's real weights took theirs.
+    """
+    if layer.joins is None or (layer.weights and layer.weight_kind == "float"):
+        return 0
+    owner = workload.layer(layer.joins)
+    own = bool(layer.weights) and layer.scale != "none"
+    theirs = owner.scale != "none" and owner.weight_kind != "float"
+    return owner.neuron_shape[0] if own or theirs else 0
 
 
 def gain_words(layer: Layer) -> int:
@@ -88,9 +132,13 @@ def gain_words(layer: Layer) -> int:
 
 
 def potential_bits(layer: Layer, workload: Workload, grid: Grid) -> int:
-    """Bits of the state of the neurons a layer feeds; a current that is kept apart needs a second array."""
+    """Bits of the state of the neurons a layer feeds; a current that is kept apart needs a second array.
+
+    A pooling layer between signals keeps the sums or maxima of its windows.
+    """
     if layer.neuron is None:
-        return 0
+        windows = isinstance(layer, PoolingLayer) and layer.joins is None
+        return layer.neurons * element_bits(workload)[layer.name] if windows else 0
     words = NEURON_MODELS[layer.neuron].state_words + keeps_current(layer, workload, grid)
     return layer.neurons * words * workload.state_bits
 

@@ -238,7 +238,8 @@ def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> d
     -----
     A gain that varies with the step folds into the leak, ``lambda g[t-1] / g[t]``, and the threshold, ``V_th / g[t]``
     (docs/definitions.md, 10). The rescaled leak is the multiply that a leaky neuron does anyway; an integrate-and-fire
-    neuron gains one, in a row of its own. The words of both tables are in `mapping`.
+    neuron gains one, in a row of its own. The words of both tables are in `mapping`. A branch of integer weights with a
+    scale of its own is rescaled before it joins: N multiplies and N adds in part ``scale``.
     """
     _check_gate(layer)
     rows: dict[tuple[str, str], Counts] = {}
@@ -249,6 +250,9 @@ def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> d
 
     if layer.pool is not None:  # one add per element before pooling; a scatter machine needs none
         every_step("pool", "add", int(np.prod(layer.out_shape)))
+    if multiplies_branch(layer):  # its sum is rescaled on its own, and only then joins the current
+        every_step("scale", "multiply", layer.neurons)
+        every_step("scale", "add", layer.neurons)
     if layer.neuron is None:
         return rows
     neurons, channels, model = layer.neurons, layer.neuron_shape[0], NEURON_MODELS[layer.neuron]
@@ -276,6 +280,15 @@ def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> d
     if layer.scale == "explicit" and model.spikes:
         every_step("scale", "multiply", neurons)
     return rows
+
+
+def multiplies_branch(layer: Layer) -> bool:
+    """Whether a branch into another layer's current has a factor per channel that its weights cannot carry.
+
+    Real weights take the factor up; with +-1 weights (and zeros) every event adds plus or minus the factor. Integer
+    weights take N multiplies per step instead (docs/definitions.md, 6).
+    """
+    return bool(layer.weights) and layer.joins is not None and layer.weight_kind == "integer" and layer.scale != "none"
 
 
 def _check_gate(layer: Layer) -> None:

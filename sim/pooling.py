@@ -54,6 +54,16 @@ class PoolingLayer(PassingLayer):
         edges = self.connections
         return np.bincount(edges.outs, minlength=edges.out_positions).astype(np.int64)
 
+    @property
+    def largest_window(self) -> int:
+        """Inputs inside the largest window; windows at the border hold fewer."""
+        return int(self._window_sizes.max())
+
+    @property
+    def window_inputs(self) -> int:
+        """(input, window) pairs of one step, all channels: what is read if every window reads its inputs anew."""
+        return self.in_shape[0] * int(self._window_sizes.sum())
+
     @cached_property
     def dense(self) -> int:
         if self.mode == "average":

@@ -1,4 +1,8 @@
-"""Event scatter on a grid: every input event fetches its weight rows and adds them to the potentials they reach."""
+"""Event scatter on a grid: every input event fetches its weight rows and adds them to the potentials they reach.
+
+Layers that join a population scatter into its potentials, step by step with its own layer. Events of a skip path add to
+one potential each and fetch no weight; those of self-connections are the spikes of the step before.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
 from .mapping import Placement, convolved_once, keeps_current, place
-from .operations import Counts, LayerOperations, OperationCounts
+from .operations import Counts, LayerOperations, OperationCounts, multiplies_branch
+from .signals import spike_traffic
+from .synops import delayed
 from .traffic import (
     OMITTED,
     Actions,
     Add,
     Key,
-    SpikeTraffic,
     busy_seconds,
     check_layer,
     collector,
@@ -24,11 +29,13 @@ from .traffic import (
     first_step_only,
     gain_loads,
     neuron_actions,
+    state_type,
     synapse_actions,
     vector_reads,
     weight_loads,
     words,
 )
+from .weightless import PassingOn, arrivals, omitted, rescales
 from .workload import INPUT, Layer, Workload
 
 
@@ -37,24 +44,31 @@ def scatter_actions(
 ) -> tuple[dict[Key, Counts], dict[str, NDArray[np.float64]], dict[str, str]]:
     """Action counts, seconds per layer and what is left out, for a grid whose dataflow is ``scatter``."""
     workload = operations.workload
+    for layer in workload.layers:
+        check_layer(layer, workload, grid)
     placement = place(workload, grid, operations.steps)
     counts: dict[Key, Counts] = {}
     seconds: dict[str, NDArray[np.float64]] = {}
-    buffers = {signal: SpikeTraffic.of(operations, signal, grid) for signal in workload.signals}
+    buffers = spike_traffic(operations, grid)
     buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
     for layer in workload.layers:
-        check_layer(layer, workload, grid, "an event-scatter grid")
-        work = _LayerOnScatter(layer, operations.layers[layer.name], workload, grid, placement)
+        own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
+        work: _LayerOnScatter | PassingOn
+        if layer.neuron is None and layer.joins is None:
+            states = placement.potential[layer.name]
+            work = PassingOn(layer, own, workload, grid, sources, states, buffers[layer.name])
+        else:
+            work = _LayerOnScatter(layer, own, workload, grid, placement)
         for (component, action), value in work.actions().items():
             counts[layer.name, component, action] = value
-        source = buffers[layer.source]
-        source.charge(counts, layer.name, "read", placement.passes[layer.name] * source.words)
+        for source in sources:
+            source.charge(counts, layer.name, "read", placement.passes[layer.name] * delayed(source.words, layer.delay))
         if layer.name in buffers:
             buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
         actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
         seconds[layer.name] = work.seconds(actions)
     pooling = {"pooling adds": "event scatter pools by address arithmetic into the pooled potential"}
-    return counts, seconds, OMITTED | pooling
+    return counts, seconds, OMITTED | pooling | omitted(workload)
 
 
 @dataclass(frozen=True)
@@ -74,21 +88,33 @@ class _LayerOnScatter:
     @property
     def rows(self) -> Counts:
         """(event, tap) runs: each fetches one run of weights and touches one run of potentials."""
-        return self._pairs(nonzero_only=False) // self.layer.run_length
+        return self._pairs(nonzero_only=False) // self._run
+
+    @property
+    def _run(self) -> int:
+        """Targets of one run; without weights every event finds its targets one by one."""
+        return self.layer.run_length if self.layer.weights else 1
 
     def _pairs(self, *, nonzero_only: bool) -> Counts:
         dense = self.grid.compute.analog_zero == "dense"
-        pairs = executed(self.layer, self.operations.synaptic, dense=dense, nonzero_only=nonzero_only)
+        if self.layer.weights:
+            pairs = executed(self.layer, self.operations.synaptic, dense=dense, nonzero_only=nonzero_only)
+        else:
+            pairs = arrivals(self.layer, self.operations.synaptic, dense=dense)
         return first_step_only(pairs) if self._once else pairs
 
     @property
     def _once(self) -> bool:
-        return convolved_once(self.layer, self.workload, self.grid.dataflow.first_layer)
+        """A branch too needs the held current of its population for that."""
+        owner = self.workload.layer(self.layer.joins or self.layer.name)
+        return all(convolved_once(x, self.workload, self.grid.dataflow.first_layer) for x in (self.layer, owner))
 
     def actions(self) -> Actions:
         result, add = collector(self.shape)
         pairs = self._pairs(nonzero_only=self.grid.compute.zero_weights == "skip")
         synapse_actions(add, self.layer, self.workload, pairs)
+        if rescales(self.layer, self.workload):
+            add("synapse", f"multiply.{state_type(self.workload)}", pairs)
         self._weights(add)
         self._potentials(add)
         # pooling is address arithmetic; events are added to the potential itself unless a current is kept apart
@@ -99,20 +125,27 @@ class _LayerOnScatter:
 
     def _weights(self, add: Add) -> None:
         memory, layer = self.placement.weight, self.layer
-        add(memory.name, "read", self.rows * words(layer.run_length, int(layer.weight_bits or 0), memory))
-        vector_reads(add, layer, memory, self.shape)
-        loads = np.ones(self.shape, np.int64)
-        weight_loads(
-            add, layer, self.placement, first_step_only(loads) if self.grid.dataflow.time == "inner" else loads
-        )
+        if layer.weights:
+            add(memory.name, "read", self.rows * words(layer.run_length, int(layer.weight_bits or 0), memory))
+        vector_reads(add, layer, self.workload, memory, self.shape)
+        loads, runs = np.ones(self.shape, np.int64), None
+        if self.grid.dataflow.time == "inner":
+            if layer.name not in self.placement.every_step:
+                loads = first_step_only(loads)
+            elif layer.weights:  # for one step only, so the rows of its events and no others
+                runs = self.rows
+        weight_loads(add, layer, self.workload, self.placement, loads, runs)
         gain_loads(add, layer, self.placement, self.grid, self.shape)
 
     def _potentials(self, add: Add) -> None:
         memory, bits = self.placement.potential[self.layer.name], self.workload.state_bits
-        run = words(self.layer.run_length, bits, memory)
+        run = words(self._run, bits, memory)
         touched = self.rows * run if self.grid.dataflow.state_run == "cout" else self._pairs(nonzero_only=False)
         add(memory.name, "read", touched)
         add(memory.name, "write", touched)
+        if multiplies_branch(self.layer):  # an array of its own: read to be rescaled, and cleared
+            add(memory.name, "read", words(self.layer.neurons, bits, memory))
+            add(memory.name, "write", words(self.layer.neurons, bits, memory))
         if self.layer.neuron is None:
             return
         sweep = self._sweep_words(memory, bits)
@@ -133,9 +166,9 @@ class _LayerOnScatter:
 
     def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
         """Time per step and sample: the busiest of lanes and memory ports; the phases of a live gate do not overlap."""
-        busy = [self.rows * -(-self.layer.run_length // self.grid.compute.width)]
+        busy = [self.rows * -(-self._run // self.grid.compute.width)]
         sweeps = 0
-        if self.layer.neuron not in (None, "readout"):
+        if self.layer.neuron not in (None, "readout") or multiplies_branch(self.layer):
             sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
             busy.append(np.full(self.shape, sweeps))
         return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
 from .errors import InvalidInput
-from .mapping import Placement, gain_words
-from .operations import Counts, LayerOperations, OperationCounts
+from .mapping import Placement, branch_constants, gain_words, vector_words
+from .operations import Counts, LayerOperations
 from .synops import SynapticCounts
-from .workload import INPUT, Layer, Workload
+from .workload import Layer, Workload
 
 Key = tuple[str, str, str]  # layer, component, action
 Actions = dict[tuple[str, str], Counts]  # component, action
@@ -60,14 +59,11 @@ def collector(shape: tuple[int, int]) -> tuple[Actions, Add]:
     return result, add
 
 
-def check_layer(layer: Layer, workload: Workload, grid: Grid, machine: str) -> None:
+def check_layer(layer: Layer, workload: Workload, grid: Grid) -> None:
     """Refuse a layer that a grid has no rule for, or lacks the hardware for."""
     compute = grid.compute
-    if not layer.weights or layer.delay:
-        raise InvalidInput(
-            f"layer {layer.name!r}: {type(layer).__name__} has no rule on {machine}; use an "
-            f"accelerator of kind operations, or fold the layer into its neighbours"
-        )
+    if not layer.weights:
+        _check_weightless(layer)
     if layer.gate == "live" and "layer_mean_gate" not in grid.neuron.supports:
         raise InvalidInput(
             f"layer {layer.name!r} has a live gate, which this machine cannot run: its neuron.supports lacks "
@@ -78,7 +74,8 @@ def check_layer(layer: Layer, workload: Workload, grid: Grid, machine: str) -> N
             f"layer {layer.name!r} multiplies {layer.input_kind} inputs with {layer.weight_kind} weights, which this "
             f"machine cannot do: its compute.unit is ac. Use binary weights or spike inputs, or a mac machine"
         )
-    widths = (("weight_bits", layer.weight_bits, "weights"), ("accumulator_bits", workload.state_bits, "states"))
+    weight_bits = layer.weight_bits if layer.weights else 0
+    widths = (("weight_bits", weight_bits, "weights"), ("accumulator_bits", workload.state_bits, "states"))
     for key, bits, what in widths:
         widest = getattr(compute, key)
         if widest is not None and int(bits or 0) > widest:
@@ -86,6 +83,18 @@ def check_layer(layer: Layer, workload: Workload, grid: Grid, machine: str) -> N
                 f"layer {layer.name!r} has {what} of {bits} bits, but this machine's compute.{key} is {widest}; "
                 f"quantise the network, or use a wider machine"
             )
+
+
+def _check_weightless(layer: Layer) -> None:
+    """Refuse what has to be known as a signal of its own before it can be added or sent on."""
+    passes = layer.neuron is None and layer.joins is None
+    if layer.operation in ("compare", "logic") and not passes:
+        raise InvalidInput(
+            f"layer {layer.name!r} feeds {layer.operation} results ({type(layer).__name__}) straight into neurons, and "
+            f"a trace does not say which of them are not zero; let it pass them on as a signal, which an Identity reads"
+        )
+    if layer.pool is not None and passes:
+        raise InvalidInput(f"layer {layer.name!r} pools what it passes on; make the pooling a layer of its own")
 
 
 def synapse_actions(add: Add, layer: Layer, workload: Workload, pairs: Counts) -> None:
@@ -105,22 +114,34 @@ def neuron_actions(add: Add, operations: LayerOperations, workload: Workload, le
             add(part, f"{operation}.{state_type(workload)}", counts)
 
 
-def vector_reads(add: Add, layer: Layer, memory: Memory, shape: tuple[int, int]) -> None:
-    """Channel vectors, 32 bits each, and a per-step gain's part of its table at every step; a readout's bias once."""
+def vector_reads(add: Add, layer: Layer, workload: Workload, memory: Memory, shape: tuple[int, int]) -> None:
+    """Channel vectors, 32 bits each, and a per-step gain's part of its table at every step; a readout's bias once.
+
+    A branch into another layer's current reads the factors that it keeps (`mapping.branch_constants`) at every step.
+    """
+    if layer.joins is not None:
+        add(memory.name, "read", words(branch_constants(layer, workload), 32, memory))
     if layer.neuron is not None:
         reads = np.full(shape, words(layer.channel_vectors * layer.out_shape[0], 32, memory), np.int64)
         add(memory.name, "read", first_step_only(reads) if layer.neuron == "readout" else reads)
         add(memory.name, "read", words(gain_words(layer), 32, memory))
 
 
-def weight_loads(add: Add, layer: Layer, placement: Placement, times: Counts) -> None:
-    """Weights and channel vectors that come from outside the weight memory, ``times`` per step and sample."""
-    backing, memory, bits = placement.backing, placement.weight, int(layer.weight_bits or 0)
+def weight_loads(
+    add: Add, layer: Layer, workload: Workload, placement: Placement, times: Counts, runs: Counts | None = None
+) -> None:
+    """Weights and channel vectors that come from outside the weight memory, ``times`` per step and sample.
+
+    ``runs``: fetch runs that are needed, where weights come run by run and not whole if that is less.
+    """
+    backing, bits = placement.backing, int(layer.weight_bits or 0)
     if backing is None:
         return
-    vectors = layer.channel_vectors * layer.out_shape[0]
-    add(backing.name, "read", times * (words(layer.weights, bits, backing) + words(vectors, 32, backing)))
-    add(memory.name, "write", times * (words(layer.weights, bits, memory) + words(vectors, 32, memory)))
+    for memory, action in ((backing, "read"), (placement.weight, "write")):
+        weights = times * words(layer.weights, bits, memory)
+        if runs is not None:
+            weights = np.minimum(weights, runs * words(layer.run_length, bits, memory))
+        add(memory.name, action, weights + times * words(vector_words(layer, workload), 32, memory))
 
 
 def gain_loads(add: Add, layer: Layer, placement: Placement, grid: Grid, shape: tuple[int, int]) -> None:
@@ -151,53 +172,3 @@ def busy_seconds(
             off_chip += (reads + writes) * memory.word_bits / 8 / memory.bandwidth_bytes_per_s
     cycles = np.max(cycles_of, axis=0) + extra
     return np.maximum(cycles / grid.clock_hz, off_chip)
-
-
-@dataclass(frozen=True)
-class SpikeTraffic:
-    """Words that one pass over a signal moves, per step and sample, and the memory that holds them for each sample.
-
-    Attributes
-    ----------
-    words : int64 array (steps, samples)
-    buffer, backing : Memory
-    fits : bool array (samples,)
-        Whether the signal fits in ``buffer``; else it lives in ``backing``.
-
-    Notes
-    -----
-    A spike takes one bit of a bitmap, or an address; the value of a graded or signed one is not counted.
-    """
-
-    words: Counts
-    buffer: Memory
-    backing: Memory
-    fits: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, operations: OperationCounts, signal: str, grid: Grid) -> SpikeTraffic:
-        workload = operations.workload
-        shape, kind = workload.signals[signal]
-        size = int(np.prod(shape))
-        events = operations.input_events if signal == INPUT else operations.layers[signal].spikes
-        if events is None:
-            raise InvalidInput(f"signal {signal!r} emits no spikes")
-        levels = grid.levels("spike")
-        if kind == "analog":  # values, not events: the whole map at the width of the state
-            bits = np.full_like(events, size * workload.state_bits)
-            if workload.held_input:
-                bits = first_step_only(bits)
-        elif grid.dataflow.spike_code == "bitmap":
-            bits = np.full_like(events, size)
-        else:
-            bits = events * max(1, (size - 1).bit_length())
-        held = bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0)
-        per_pass = -(-bits // levels[0].word_bits)
-        return cls(per_pass, levels[0], levels[-1], held <= levels[0].bits)
-
-    def charge(self, counts: dict[Key, Counts], layer: str, action: str, moved: Counts) -> None:
-        """Add ``moved`` words, read or written, to the memory that holds the signal."""
-        for memory, mask in ((self.buffer, self.fits), (self.backing, ~self.fits)):
-            if (moved * mask).any():
-                key = (layer, memory.name, action)
-                counts[key] = counts.get(key, 0) + moved * mask

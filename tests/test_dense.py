@@ -22,7 +22,7 @@ from spikejoule.sim.execution import execute
 from spikejoule.sim.operations import count
 from spikejoule.sim.synthetic import bernoulli_counts
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
-from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Pool, RecurrentLinear, Workload
+from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
 
 CONV = Conv2d(name="conv", in_shape=(1, 4, 4), out_channels=2, kernel_size=3, bias=True, channel_vectors=2)
 READOUT = Linear(
@@ -435,31 +435,6 @@ def test_a_joining_layer_adds_to_the_current_of_its_population(tmp_path):
     # one fold of 6 taps on 16 rows; 16 positions, runs of 8 x 32 bits are 4 words
     assert result.counts["skip", "state_sram", "read"][:, 0].tolist() == [64, 64]
     assert ("skip", "neuron", "add.float32") not in result.counts
-
-
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        (
-            (
-                Pool(name="pool", in_shape=(1, 4, 4), mode="max", kernel_size=2, neuron=None),
-                replace(READOUT, in_shape=(1, 2, 2), source="pool"),
-            ),
-            "layer 'pool': Pool has no rule on a dense array",
-        ),
-        (
-            (
-                Linear(name="hidden", in_shape=(1, 4, 4), out_features=4),
-                RecurrentLinear(name="back", in_shape=(4,), out_features=4, source="hidden", joins="hidden"),
-            ),
-            "layer 'back': RecurrentLinear has no rule on a dense array",
-        ),
-    ],
-)
-def test_layers_without_a_rule_are_refused_by_name(tmp_path, layers, message):
-    net = Workload(name="net", input_shape=(1, 4, 4), layers=layers)
-    with pytest.raises(InvalidInput, match=message):
-        execute(record(tmp_path / "t.zarr", net, 2), GRID)
 
 
 def test_a_machine_without_a_layer_mean_refuses_the_live_gate(counts):

@@ -15,10 +15,11 @@ from spikejoule.sim.manycore import lay_out, run_trace
 from spikejoule.sim.mesh import Core, Event, HopLatency, Latency, Mesh, SynapticLatency
 from spikejoule.sim.parameters import LayerParameters
 from spikejoule.sim.pooling import Pool
+from spikejoule.sim.relays import with_relays
 from spikejoule.sim.replay import replay
 from spikejoule.sim.synops import count_layer
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
-from spikejoule.sim.workload import AveragePool, Conv2d, Linear, RecurrentLinear, Workload
+from spikejoule.sim.workload import Add, AveragePool, Conv2d, Linear, RecurrentLinear, Workload
 
 LATENCY = Latency(
     synop=SynapticLatency(dense=1e-9, conv=2e-9, sparse=3e-9),
@@ -323,6 +324,60 @@ def test_a_recorded_trace_runs_chunk_by_chunk(tmp_path, signals):
     assert (got.seconds["machine"] == expected.seconds["machine"]).all()
 
 
+# Merges and maxima ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("mode", "threshold"), [("and", 1.5), ("or", 0.5), ("max", 0.5)])
+def test_relays_fire_as_the_layers_that_they_stand_for(mode, threshold):
+    layers: list = [CONV, replace(CONV, name="other")]
+    if mode == "max":
+        layers.append(Pool(name="x", in_shape=(3, 4, 4), source="conv", mode="max", kernel_size=3, stride=1))
+    else:
+        layers.append(Add(name="x", in_shape=(3, 4, 4), source="conv", others=("other",), mode=mode))
+    net = with_relays(Workload(name="net", input_shape=(1, 4, 4), layers=tuple(layers)))
+    own = {layer.name: LayerParameters(weights=1.0, leak=0.0, threshold=threshold) for layer in net.layers[2:]}
+    rng = np.random.default_rng(0)
+    own |= {name: LayerParameters(weights=rng.normal(size=(3, 1, 3, 3)), leak=0.5) for name in ("conv", "other")}
+    spikes = replay(net, own, rng.random((6, 2, 1, 4, 4)) < 0.5).spikes
+    if mode == "max":
+        windows = np.lib.stride_tricks.sliding_window_view(spikes["conv"], (3, 3), axis=(3, 4))
+        expected = windows.any(axis=(5, 6))
+    else:
+        expected = spikes["conv"] & spikes["other"] if mode == "and" else spikes["conv"] | spikes["other"]
+    assert 0 < expected.mean() < 1
+    assert (spikes["x"] == expected).all()
+
+
+def test_a_merge_of_spikes_is_a_population_of_its_own(signals):
+    merged = Add(name="both", in_shape=(3, 4, 4), source="conv", others=("other",), mode="or")
+    layers = (CONV, replace(CONV, name="other"), merged, replace(NET.layers[1], source="both"))
+    net = replace(NET, layers=layers)
+    first, second = signals["conv"], np.flip(signals["conv"], axis=0)
+    actions = lay_out(net, MACHINE).run(
+        {"input": signals["input"], "conv": first, "other": second, "both": first | second}
+    )
+    assert total(actions, "synop.conv", "both") + total(actions, "synop.conv", "both.2") == first.sum() + second.sum()
+    assert total(actions, "synop.dense", "fc") == 5 * (first | second).sum()
+    assert total(actions, "spike", "both") == (first | second).sum()
+    assert actions.counts["both", "neuron", "neuron_access"][0, 0] == 48
+    assert actions.steps == 4 + 3  # conv, merge, classifier
+
+
+def test_readers_of_a_sum_get_synapses_from_each_of_its_terms(signals):
+    inner = Add(name="sum", in_shape=(3, 4, 4), source="conv", others=("other",), mode="graded")
+    fields = {"source": "sum", "input_kind": "graded", "others": ("conv",), "other_kinds": ("spike",)}
+    outer = replace(inner, name="more", **fields)
+    reader = Conv2d(
+        name="reader", in_shape=(3, 4, 4), out_channels=2, kernel_size=3, source="more", input_kind="graded"
+    )
+    net = replace(NET, layers=(CONV, replace(CONV, name="other"), inner, outer, reader))
+    first, second = signals["conv"], np.flip(signals["conv"], axis=0)
+    actions = lay_out(net, MACHINE).run(
+        {"input": signals["input"], "conv": first, "other": second, "reader": np.zeros((4, 2, 2, 2, 2))}
+    )
+    expected = count_layer(reader, 2 * first.astype(int) + second, graded="events").all_weights.sum()
+    assert sum(total(actions, "synop.conv", name) for name in ("reader", "reader.2", "reader.3")) == expected
+    assert not any(name in ("sum", "more") for name, _, _ in actions.counts)
+
+
 # Refusals -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("net", "message"),
@@ -334,7 +389,9 @@ def test_a_recorded_trace_runs_chunk_by_chunk(tmp_path, signals):
         ),
         (
             Workload(
-                name="n", input_shape=(1, 4, 4), layers=(Pool(name="p", in_shape=(1, 4, 4), kernel_size=2, mode="max"),)
+                name="n",
+                input_shape=(1, 4, 4),
+                layers=(Pool(name="p", in_shape=(1, 4, 4), kernel_size=2, mode="average"),),
             ),
             "passes values on",
         ),

@@ -137,6 +137,22 @@ def test_gates_without_a_rule_are_refused(layer, message):
         other_rows(layer, None, (2, 1))
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale", "rescaled"),
+    [
+        ("integer", "folded", True),
+        ("integer", "none", False),
+        ("float", "folded", False),
+        ("binary", "folded", False),
+        ("ternary", "folded", False),
+    ],
+)
+def test_only_a_scaled_branch_of_integer_weights_is_rescaled(kind, scale, rescaled):
+    branch = replace(CONV, neuron=None, joins="other", bias=False, weight_kind=kind, weight_bits=None, scale=scale)
+    rows = {key: n[:, 0].tolist() for key, n in other_rows(branch, None, (2, 1)).items()}
+    assert rows == ({("scale", "multiply"): [108] * 2, ("scale", "add"): [108] * 2} if rescaled else {})
+
+
 MEASURE = """
 import pathlib, sys
 from spikejoule.sim.trace import SpikeTrace

@@ -1,0 +1,147 @@
+"""What travels between layers on scatter and dense machines: its width, how long it is kept, and the words it moves.
+
+A signal is written once and read by every layer that names it, so it stays until its last reader has run. What is still
+needed when another layer's spikes are written takes room from them: a skip path holds its map beside those of the
+branch that it bridges.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .architecture import Grid, Memory
+from .errors import InvalidInput
+from .merging import Add
+from .operations import Counts, OperationCounts
+from .pooling import PoolingLayer
+from .workload import INPUT, Layer, Workload
+
+Key = tuple[str, str, str]  # layer, component, action
+INPUT_LIMIT = 255  # of a network input declared graded: the trace holds no values, frames of counts are bytes
+
+
+def value_limits(workload: Workload) -> dict[str, int]:
+    """The largest absolute value of each signal that is no real number: 1 for spikes, more for sums of spikes.
+
+    A network input declared graded is taken as bytes, for a trace does not hold its values.
+    """
+    limits = {INPUT: INPUT_LIMIT if workload.input_kind == "graded" else 1}
+    for layer in workload.layers:
+        if layer.emits:
+            limits[layer.name] = _limit(layer, [limits[name] for name in layer.sources])
+    return limits
+
+
+def _limit(layer: Layer, sources: list[int]) -> int:
+    if layer.output_kind != "graded":
+        return 1
+    if isinstance(layer, Add):
+        return sum(sources)
+    if isinstance(layer, PoolingLayer) and layer.mode == "average":
+        return sources[0] * layer.largest_window
+    return max(sources)
+
+
+def element_bits(workload: Workload) -> dict[str, int]:
+    """Bits of one element of each signal: 1 for spikes, a sign more for signed ones, the state's for real numbers."""
+    limits, result = value_limits(workload), {}
+    for name, (_, kind) in workload.signals.items():
+        result[name] = limits[name].bit_length() + (kind == "signed_spike")
+        if kind == "analog":
+            result[name] = workload.state_bits
+    return result
+
+
+@dataclass(frozen=True)
+class SpikeTraffic:
+    """Words that one pass over a signal moves, per step and sample, and the memory that holds them for each sample.
+
+    Attributes
+    ----------
+    words : int64 array (steps, samples)
+    buffer, backing : Memory
+    fits : bool array (samples,)
+        Whether the signal fits in ``buffer`` beside what is kept there; else it lives in ``backing``.
+    held : int64 array (samples,)
+        Bits it takes while it is kept.
+    element_bits : int
+        Bits of one element in a map.
+
+    Notes
+    -----
+    A spike takes one bit of a bitmap, or an address. The element of a graded signal takes the bits of its largest value
+    (`value_limits`) in a map, and beside an address those that tell non-zero values apart; a signed spike takes a sign.
+    """
+
+    words: Counts
+    buffer: Memory
+    backing: Memory
+    fits: NDArray[np.bool_]
+    held: NDArray[np.int64]
+    element_bits: int
+
+    def charge(self, counts: dict[Key, Counts], layer: str, action: str, moved: Counts) -> None:
+        """Add ``moved`` words, read or written, to the memory that holds the signal."""
+        for memory, mask in ((self.buffer, self.fits), (self.backing, ~self.fits)):
+            if (moved * mask).any():
+                key = (layer, memory.name, action)
+                counts[key] = counts.get(key, 0) + moved * mask
+
+
+def spike_traffic(operations: OperationCounts, grid: Grid) -> dict[str, SpikeTraffic]:
+    """Every signal of a network with the memory that holds it, placed in the order in which they are made.
+
+    The first memory takes a signal if there is room beside those that are kept beyond the layer that makes it. What
+    that layer reads for the last time is taken to leave as the new map comes. With time inner the maps of all steps
+    are kept, with time outer those of one; there a signal that is read one step later is kept throughout.
+    """
+    workload, levels = operations.workload, grid.levels("spike")
+    made, last = lifetimes(workload)
+    later = {layer.source for layer in workload.layers if layer.delay} if grid.dataflow.time == "outer" else set()
+    width, found = element_bits(workload), dict[str, SpikeTraffic]()
+    for signal in sorted(workload.signals, key=lambda name: (name not in later, made[name])):
+        bits = _bits(operations, signal, grid)
+        held = bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0)
+        kept = [item for name, item in found.items() if name in later or last[name] > made[signal]]
+        taken = sum((item.held * item.fits for item in kept), np.zeros_like(held))
+        words = -(-bits // levels[0].word_bits)
+        found[signal] = SpikeTraffic(words, levels[0], levels[-1], held + taken <= levels[0].bits, held, width[signal])
+    return {signal: found[signal] for signal in workload.signals}
+
+
+def lifetimes(workload: Workload) -> tuple[dict[str, int], dict[str, int]]:
+    """Places in the order of layers at which each signal is made, and at which it is read for the last time.
+
+    A population fires when the last layer that joins its current has run.
+    """
+    made = {INPUT: -1}
+    for place, layer in enumerate(workload.layers):
+        made[layer.joins or layer.name] = place
+    last = dict.fromkeys(made, -1)
+    for layer in workload.layers:
+        for source in layer.sources:
+            last[source] = max(last[source], made[layer.joins or layer.name])
+    return made, last
+
+
+def _bits(operations: OperationCounts, signal: str, grid: Grid) -> Counts:
+    """Bits of a signal per step and sample."""
+    workload = operations.workload
+    shape, kind = workload.signals[signal]
+    size, width = math.prod(shape), element_bits(workload)[signal]
+    events = operations.input_events if signal == INPUT else operations.layers[signal].spikes
+    if events is None:
+        raise InvalidInput(f"signal {signal!r} emits no spikes")
+    if kind == "analog":  # values, not events: the whole map at the width of the state
+        bits = np.full_like(events, size * width)
+        if workload.held_input and signal == INPUT:
+            bits[1:] = 0
+        return bits
+    if grid.dataflow.spike_code == "bitmap":
+        return np.full_like(events, size * width)
+    value = (value_limits(workload)[signal] - 1).bit_length() + (kind == "signed_spike")
+    return events * (max(1, (size - 1).bit_length()) + value)
