@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from .energy.prices import FORBID_UNKNOWN
-from .models.config import VARIANTS, TrainConfig
+from .models.config import ALL_VARIANTS, TrainConfig
 
 STATE_BITS = "state_bits"
 FLOAT_STATE = 32
@@ -51,7 +51,7 @@ class Ablation:
     base : mapping
         Fields of `TrainConfig` that all runs share.
     variants : tuple of str
-        Keys of `spikejoule.models.config.VARIANTS`; each is swept.
+        Keys of `spikejoule.models.config.ALL_VARIANTS`; each is swept.
     grid : mapping or list of mappings of axis to list of values
         One full grid, or several of which the union is taken. An axis is one of `AXES`.
     latin_hypercube : Hypercube, optional
@@ -88,9 +88,9 @@ class Ablation:
             given = getattr(self, name)
             if not given or len(set(given)) < len(given):
                 raise ValueError(f"{name}: {given} is empty or names one twice; give one or more different ones")
-        unknown = [name for name in (*self.variants, self.reference) if name not in VARIANTS]
+        unknown = [name for name in (*self.variants, self.reference) if name not in ALL_VARIANTS]
         if unknown:
-            raise ValueError(f"variants, reference: {unknown[0]!r} is not known; use any of {', '.join(VARIANTS)}")
+            raise ValueError(f"variants, reference: {unknown[0]!r} is not known; use any of {'; '.join(ALL_VARIANTS)}")
         for name in self.base:
             if name not in FIELDS or name in _PLAN + _VARIANT:
                 allowed = ", ".join(each for each in FIELDS if each not in _PLAN + _VARIANT)

@@ -112,6 +112,7 @@ def common(
 
 @app.command(epilog="Example: spikejoule train --weight-bits 1 --gate agmm --seed 0", rich_help_panel=STEP_BY_STEP)
 def train(
+    context: typer.Context,
     dataset: Annotated[
         str, typer.Option(help="digits-events, digits, or one whose files you have: see docs/datasets.md.")
     ] = "digits-events",
@@ -131,7 +132,7 @@ def train(
     ] = None,
     config_file: Annotated[
         str | None,
-        typer.Option("--config", help="A .yaml file, or the name of one in configs/, instead of the options above."),
+        typer.Option("--config", help="A .yaml file, or the name of one in configs/; options above win over it."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -150,22 +151,24 @@ def train(
     from .models.recipes import load_recipe
     from .models.train import train as run_training
 
-    config = TrainConfig(
-        dataset=dataset,
-        network=network,
-        width=width,
-        steps=steps,
-        weight_bits=weight_bits,
-        gate=None if gate is GateKind.none else GateConfig(gate.value),
-        seed=seed,
-        learning_rate=learning_rate,
-    )
-    if epochs is not None:
-        config = replace(config, epochs=epochs)
-    if variant is not None:
-        config = variant_config(variant, config)
+    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    if variant is not None and given & {"weight_bits", "gate"}:
+        raise InvalidInput("train: --variant says what --weight-bits and --gate say too; give one or the other")
+    fields: dict[str, Any] = {
+        "dataset": dataset,
+        "network": network,
+        "width": width,
+        "steps": steps,
+        "weight_bits": weight_bits,
+        "gate": None if gate is GateKind.none else GateConfig(gate.value),
+        "seed": seed,
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+    }
     recipe = None if config_file is None else load_recipe(config_file)
-    config = config if recipe is None else recipe.config
+    config = TrainConfig() if recipe is None else recipe.config
+    config = replace(config, **{name: value for name, value in fields.items() if name in given})
+    config = config if variant is None else variant_config(variant, config)
     if dry_run:
         _dry_run(config, recipe, device)
         return

@@ -22,7 +22,7 @@ from .models.config import config_to_dict
 from .models.record import record
 from .models.run import Run, check_writable
 from .reports.front import FrontData
-from .reports.pareto import FINISHED, best_points, equal_twin, settings
+from .reports.pareto import FINISHED, equal_points, equal_twin, settings
 from .sim.architecture import Event
 from .sim.errors import InvalidInput
 from .sim.files import replacing
@@ -152,16 +152,16 @@ def _plain(values: pd.Series) -> pd.Series:
 
 
 def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: Ablation, runs: Path) -> pd.DataFrame:
-    """Firing rates at which each variant's best setting costs what the cheapest equal twin does; float states only."""
+    """Firing rates at which each variant's cheapest equal setting costs what such a twin does; float states only."""
     rows = []
     table = table[table[STATE_BITS] == FLOAT_STATE]
     for machine in machines:
-        found = settings(table, machine.name, ablation.axes)
-        twin = equal_twin(found, ablation.tolerance_points / 100)
+        found, tolerance = settings(table, machine.name, ablation.axes), ablation.tolerance_points / 100
+        twin = equal_twin(found, tolerance)
         if twin is None or isinstance(machine.architecture, Event):  # events cannot be scaled where routes matter
             continue
         theirs = _counts(table, str(twin["setting"]), runs)
-        for point in best_points(found).itertuples():
+        for point in equal_points(found, tolerance).itertuples():
             ours = _counts(table, str(point.setting), runs)
             for seed in sorted(set(ours) & set(theirs)):
                 rates = break_even(estimate(ours[seed], machine), estimate(theirs[seed], machine))

@@ -19,7 +19,7 @@ from spikejoule.console import progress_bars
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.measuring import perform
 from spikejoule.models.config import TrainConfig, variant_config
-from spikejoule.reports.paired import bootstrap_interval
+from spikejoule.reports.paired import bootstrap_interval, distinguishable
 from spikejoule.workers import Bars, execute, local_pool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,7 +123,7 @@ def by_fold(of: pd.DataFrame, name: str, column: str) -> list[float]:
 
 
 def paired(of: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Paired differences over folds with bootstrap intervals; bold where the interval leaves out zero."""
+    """Paired differences over folds with bootstrap intervals; bold where distinguishable."""
     lines = ["| variant - reference | " + " | ".join(each.title for each in QUANTITIES) + " |"]
     lines.append("|---" * (1 + len(QUANTITIES)) + "|")
     for name, reference in pairs:
@@ -141,10 +141,10 @@ def paired(of: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def interval(values: Sequence[float], form: str) -> str:
-    """Mean and 95 % bootstrap interval over folds, bold where it leaves out zero."""
+    """Mean and 95 % bootstrap interval over folds, bold where distinguishable from zero."""
     low, high = bootstrap_interval(values)
     text = f"{sum(values) / len(values):{form}} ({low:{form}} to {high:{form}})"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    return f"**{text}**" if distinguishable(values) else text
 
 
 PAIRS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from .datasets import Split, batches
 from .networks import SpikingNetwork
 
 _BATCH = 120
+_TURN = threading.RLock()
 
 
 class LogRow(NamedTuple):
@@ -77,11 +79,13 @@ def as_input(inputs: NDArray[Any], steps: int, device: torch.device | str = "cpu
 def reproducible(seed: int = 0) -> Iterator[None]:
     """One thread and a random state of our own; the caller's are restored.
 
+    Threads of one process take turns, since torch's random state and thread count belong to the process.
+
     This is the deterministic mode, always on: on a CPU the same seed gives the same bits. On a GPU sums may run in
     another order each time, and nothing is promised.
     """
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    with _TURN, torch.random.fork_rng(devices=[]):
+        threads = torch.get_num_threads()
         torch.manual_seed(seed)
         torch.set_num_threads(1)
         try:

@@ -187,8 +187,8 @@ class Stepper:
         if config.clip_norm is not None:
             accelerator.clip_grad_norm_(self.plain.parameters(), config.clip_norm)
         scaler = accelerator.scaler
-        if scaler is not None:  # fp16 leaves out a step whose gradients overflow, and lowers the scale
-            accelerator.unscale_gradients()
+        if scaler is not None and config.clip_norm is None:  # clipping has unscaled them already
+            accelerator.unscale_gradients()  # fp16 leaves out a step whose gradients overflow, and lowers the scale
         if not self.monitor.before_step() and (scaler is None or scaler.get_scale() < _LOWEST_SCALE):
             raise self.divergence((inputs, labels), where)
         self.optimiser.step()

@@ -74,12 +74,18 @@ def load_recipe(name: str | Path) -> Recipe:
     path: Any = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = files(__package__.rpartition(".")[0]).joinpath("configs", f"{name}.yaml")
+    if not path.is_file():
+        raise InvalidInput(
+            f"recipe {str(name)!r} is not known; give the path of a .yaml file, or the name of one in configs/"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(f"{name}: cannot be read as YAML ({error})") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{name}: holds no mapping of fields; write for example `steps: 4`")
+    if str(content.get("schema", "")).startswith("spikejoule.ablation"):
+        raise InvalidInput(f"{name}: is an ablation, not one training; use spikejoule ablate")
     try:
         config = config_from_dict({key: value for key, value in content.items() if key not in _BESIDE})
         data, published = (_part(content, key, kind) for key, kind in (("data", DataShape), ("published", Published)))

@@ -142,7 +142,7 @@ def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], run
         If the folder cannot be written, for example because the disk is full.
     """
     final = Path(runs) / config.hash
-    with replacing(final) as partial:
+    with replacing(final, keep=True) as partial:  # two processes may train the same config
         partial.mkdir()
         _write(partial, config, model, log)
     return Run.open(final)

@@ -107,8 +107,9 @@ class Comparison:
         -------
         DataFrame
             One row per quantity, pair and (for flips) layer; ``difference`` = variant - reference, mean over seeds, and
-            ``percent`` of the reference, both with ``_low`` and ``_high``; ``distinguishable``: the interval of the
-            difference leaves out zero. A bootstrap over three seeds is coarse: it cannot leave their range.
+            ``percent`` of the reference, both with ``_low`` and ``_high``; ``distinguishable``: see
+            `spikejoule.reports.paired.distinguishable`. A bootstrap over three seeds is coarse: it cannot leave their
+            range.
         """
         for variant, reference in pairs or ():
             for name in (variant, reference):

@@ -13,7 +13,7 @@ from .blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, 
 from .front_figures import Against
 from .front_tables import break_even_table, every_setting, failures, savings_table
 from .numbers import COUNT, listed, number, unit_for
-from .pareto import ALL, FINISHED, best_twin, equal_twin, savings, settings
+from .pareto import ALL, FINISHED, best_twin, equal_points, equal_twin, savings, settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -131,7 +131,9 @@ def _against(data: FrontData, found: pd.DataFrame) -> Against | None:
     if best is None or twin is None:
         return None
     name = f"{twin['variant']}, width {twin['width']:g}"
-    return Against(name, float(best["test_accuracy"]) - data.tolerance, float(twin["energy_pj"]))
+    return Against(
+        name, float(best["test_accuracy"]) - data.tolerance, float(twin["energy_pj"]), float(twin["test_accuracy"])
+    )
 
 
 def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
@@ -139,21 +141,21 @@ def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
     best, against = best_twin(found), _against(data, found)
     if best is None or against is None:
         return ["No twin was trained, so there is no line of equal accuracy and no break-even."]
-    line, rates = best["validation_accuracy"] - data.tolerance, data.rates(machine)
-    told = []
-    for name, rows in found[found["point"]].groupby("variant", sort=False):
-        within = rows[rows["validation_accuracy"] >= line - 1e-9]
-        if within.empty:
+    rates = data.rates(machine)
+    told, equal = [], equal_points(found, data.tolerance).set_index("variant")
+    for name in found.loc[found["point"], "variant"].unique():
+        if name not in equal.index:
             told.append(f"No setting of {name} reaches the line: {data.points} below the best {best['variant']}.")
             continue
-        chosen = within.loc[within["validation_pj"].idxmin()]
+        chosen = equal.loc[name]
         ratio = against.energy_pj / chosen["energy_pj"]
         change = f"{number(ratio)} times less" if ratio >= 1 else f"{number(1 / ratio)} times more"
         reached = number(100 * chosen["test_accuracy"], decimals=1), number(100 * chosen["firing_rate"])
-        sentence = f"{name} uses {change} energy than {against.name}, at {reached[0]} % test accuracy"
-        sentence += f" and {reached[1]} % firing"
-        rate = rates.get(str(name), math.nan) if rates else None
-        told.append(sentence + (f"; break-even firing rate {front_figures.rate_words(rate)}." if rate else "."))
+        theirs = number(100 * against.reached, decimals=1)
+        sentence = f"{name} uses {change} energy than {against.name} ({theirs} % test accuracy)"
+        sentence += f", at {reached[0]} % test accuracy and {reached[1]} % firing"
+        known = name in rates
+        told.append(sentence + (f"; break-even firing rate {front_figures.rate_words(rates[name])}." if known else "."))
     return told
 
 

@@ -30,11 +30,14 @@ class Against:
         The iso-accuracy line: the best reference's test accuracy less the tolerance, 0..1.
     energy_pj : float
         Per inference, of the cheapest reference of equal accuracy.
+    reached : float
+        That reference's own test accuracy, 0..1.
     """
 
     name: str
     accuracy: float
     energy_pj: float
+    reached: float
 
 
 def lowest_shown(found: pd.DataFrame, against: Against | None) -> float:

@@ -50,9 +50,9 @@ def break_even_table(data: FrontData, machine: str) -> Table:
     titles = ("Firing rate now", "Break-even, compute", "Break-even, machine")
     columns = (Column("Variant", text=True), *(Column(title) for title in titles))
     caption = (
-        f"The firing rate at which the best setting of a variant costs as much as the cheapest twin of equal accuracy "
-        f"on {machine}, all events scaled alike and the input as recorded; mean over seeds. Compute: logic alone, in "
-        f"closed form; machine: with memory, by bisection."
+        f"The firing rate at which a variant's cheapest setting above the line costs as much as the cheapest twin of "
+        f"equal accuracy on {machine}, all events scaled alike and the input as recorded; mean over seeds. Compute: "
+        f"logic alone, in closed form; machine: with memory, by bisection."
     )
     return Table("break-even-rates", caption, columns, tuple(rows))
 

@@ -91,11 +91,17 @@ def equal_twin(found: pd.DataFrame, tolerance: float) -> pd.Series | None:
     return None if best is None else _cheapest(found[found["twin"]], best["validation_accuracy"] - tolerance)
 
 
-def best_points(found: pd.DataFrame) -> pd.DataFrame:
-    """Of every variant the point with the highest validation accuracy."""
-    points = found[found["point"]]
-    best = [_best(group) for _, group in points.groupby("variant", sort=False)]
-    return pd.DataFrame([row for row in best if row is not None], columns=found.columns)
+def equal_points(found: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """Of every variant the cheapest point no more than ``tolerance`` (0..1) below the best twin, if it has one.
+
+    Accuracy and energy are those on validation data.
+    """
+    best, points = best_twin(found), found[found["point"]]
+    if best is None:
+        return points.iloc[:0]
+    line = best["validation_accuracy"] - tolerance
+    cheapest = [_cheapest(group, line) for _, group in points.groupby("variant", sort=False)]
+    return pd.DataFrame([row for row in cheapest if row is not None], columns=found.columns)
 
 
 def savings(found: pd.DataFrame, tolerance: float) -> pd.DataFrame:
@@ -142,6 +148,6 @@ def _best(rows: pd.DataFrame) -> pd.Series | None:
     return rows.sort_values(["validation_accuracy", "validation_pj"], ascending=[False, True], kind="stable").iloc[0]
 
 
-def _cheapest(rows: pd.DataFrame, accuracy: float) -> pd.Series:
+def _cheapest(rows: pd.DataFrame, accuracy: float) -> pd.Series | None:
     within = rows[rows["validation_accuracy"] >= accuracy - 1e-9]
-    return within.sort_values("validation_pj", kind="stable").iloc[0]
+    return None if within.empty else within.sort_values("validation_pj", kind="stable").iloc[0]

@@ -255,7 +255,7 @@ def seeds_sentence(comparison: Comparison) -> str:
         return "There is one seed, so no spread and no interval can be given."
     told = (
         f"Intervals in brackets are 95 % bootstraps of the paired differences over {seeds} seeds; distinguishable "
-        "means that the interval leaves out zero."
+        "means that the interval leaves out zero and that a paired t-test at 5 % does too."
     )
     if seeds <= 5:
         only = ", and with three they are just that range" if seeds == 3 else ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, keep: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to, and rename it to ``path`` if the block ends well.
 
-    Works for a file or a folder. If the block fails, what it wrote is removed and an earlier ``path`` stays whole.
+    Works for a file or a folder. If the block fails, what it wrote is removed and an earlier ``path`` stays whole. With
+    ``keep`` a ``path`` that is there by then, written by another process, is left as it is.
 
     Raises
     ------
@@ -27,19 +28,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
         When the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unique = uuid.uuid4().hex[:12]  # not the process number: a folder may be shared between computers
+    temporary, aside = (path.with_name(f".{path.name}.{unique}.{ending}") for ending in ("part", "old"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
+        if keep and path.exists():
+            return
+        if path.is_dir():  # a folder cannot be replaced in one go: killed in between, the old one is still there, aside
+            path.replace(aside)
         temporary.replace(path)
+        shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise InvalidInput(
             f"{path}: cannot be written: {error.strerror or error}. Free some space or choose another place; "
             f"what stood there before is unchanged"
         ) from error
     finally:
+        if aside.is_dir() and not path.exists():
+            aside.replace(path)
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -325,3 +326,12 @@ if __name__ == "__main__":
     result = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120)
     assert "KeyboardInterrupt: training was stopped" in result.stderr
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_threads_of_one_process_train_to_the_same_bits(tmp_path):
+    configs = [replace(TINY, seed=seed, epochs=1) for seed in range(3)]
+    alone = [train(config, runs=tmp_path / "alone") for config in configs]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda config: train(config, runs=tmp_path / "together"), configs))
+    name = "weights.safetensors"
+    assert [(run.path / name).read_bytes() for run in together] == [(run.path / name).read_bytes() for run in alone]
