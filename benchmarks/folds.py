@@ -34,6 +34,8 @@ VARIANTS = (
     *(TWIN, "SNN fp32 + constant gain", "SNN int8", PLAIN, CONSTANT, "BSNN + alpha[t]", "BSNN + AGMM"),
     *("BSNN + AGMM, frozen", "BSNN + AGMM (detached)"),
 )
+EQUAL_RATE = 0.02  # flips depend on the rate, so those that claim fewer are set side by side at one rate too
+AT_EQUAL_RATE = (PLAIN, CONSTANT, "BSNN + AGMM")
 EQUAL_POINTS = 0.5  # a narrower twin is about equal if its validation accuracy is no further below the full one's
 ENERGY = f"{ACCELERATOR}.energy_pj"
 
@@ -62,8 +64,14 @@ def configs(dataset: str) -> Iterator[tuple[str, TrainConfig]]:
         base = TrainConfig(dataset=dataset, fold=fold)
         for name in VARIANTS:
             yield name, variant_config(name, base).resolved()
+        for name in AT_EQUAL_RATE:
+            yield at_rate(name), variant_config(name, replace(base, learning_rate=EQUAL_RATE))
         for width in TWIN_WIDTHS:
             yield f"SNN int8, width {width:g}", variant_config("SNN int8", replace(base, width=width)).resolved()
+
+
+def at_rate(name: str) -> str:
+    return f"{name} at {EQUAL_RATE:g}"
 
 
 def run(runs: Path, workers: int) -> pd.DataFrame:
@@ -154,6 +162,12 @@ PAIRS = (
 )
 
 
+EQUAL_PAIRS = (
+    *((at_rate(name), at_rate(PLAIN)) for name in AT_EQUAL_RATE[1:]),
+    (at_rate("BSNN + AGMM"), at_rate(CONSTANT)),
+)
+
+
 def text(runs: pd.DataFrame) -> str:
     """What stands between the marks."""
     parts = [MARKS[0], ""]
@@ -173,7 +187,7 @@ def text(runs: pd.DataFrame) -> str:
             f"Learning rates: {rates}. The narrower int8 twin that is about equal on validation data is *{twin}*.",
             "",
         ]
-        parts += [*paired(of, PAIRS), ""]
+        parts += [*paired(of, (*PAIRS, *EQUAL_PAIRS)), ""]
     return "\n".join([*parts, MARKS[1]])
 
 
