@@ -108,11 +108,13 @@ def show_estimate(result: EnergyEstimate) -> None:
             ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
             print(f"  {band.predicted}: {ratio} of {band.measured}")
     if result.latency_s is not None:
-        print(f"{number(result.latency_s * 1e6, digits=4)} us per inference")
+        of_events = "" if result.total_pj is None else ", the modelled time of the events alone"
+        print(f"{number(result.latency_s * 1e6, digits=4)} us per inference{of_events}")
     if result.power_w is not None and result.energy_delay_js is not None:
         delay = f"energy-delay product {number(result.energy_delay_js * 1e15, digits=4)} nJ us"
         busy = "" if result.utilisation is None else f", {result.utilisation:.1%} of the lane-cycles busy"
-        print(f"{number(result.power_w * 1e3, digits=4)} mW while it runs, no static power; {delay}{busy}")
+        static = "no static power" if result.total_pj is None else "static power included"
+        print(f"{number(result.power_w * 1e3, digits=4)} mW while it runs, {static}; {delay}{busy}")
     show_energies(result.table)
     show_omitted(result.actions.omitted)
 

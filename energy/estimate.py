@@ -98,8 +98,15 @@ class EnergyEstimate:
 
     @property
     def power_w(self) -> float | None:
-        """Mean energy over mean time, in W: the power of what `energy_pj` counts; None on machines without a clock."""
-        return self.energy_pj * 1e-12 / self.latency_s if self.latency_s else None
+        """Mean power in W; None on machines without a time.
+
+        Where the static part is known: `total_pj` over `static_time_s`. Elsewhere `energy_pj` over `latency_s`, the
+        power of what is counted, without static power.
+        """
+        energy_pj, seconds = self.energy_pj, self.latency_s
+        if self.total_pj is not None:
+            energy_pj, seconds = self.total_pj, self.static_time_s
+        return energy_pj * 1e-12 / seconds if seconds else None
 
     @property
     def utilisation(self) -> float | None:
@@ -108,7 +115,13 @@ class EnergyEstimate:
 
     @property
     def energy_delay_js(self) -> float | None:
-        """Energy-delay product per inference in joule seconds: the mean over samples of energy x time."""
+        """Energy-delay product per inference in joule seconds; None on machines without a time.
+
+        Where the static part is known: `total_pj` x `static_time_s`, the same time for all samples. Elsewhere the mean
+        over samples of energy x modelled time.
+        """
+        if self.total_pj is not None and self.static_time_s is not None:
+            return self.total_pj * 1e-12 * self.static_time_s
         times = self.actions.latency_s
         return None if times is None else float((self.sample_pj * 1e-12 * times).mean())
 

@@ -49,7 +49,7 @@ def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstima
     put("total_nj", [None if e.total_pj is None else e.total_pj / 1e3 for e in group])
     put("latency_us", [None if e.latency_s is None else e.latency_s * 1e6 for e in group])
     put("static_time_us", [None if e.static_time_s is None else e.static_time_s * 1e6 for e in group])
-    put("energy_delay_pj_s", [energy_delay_pj_s(e) for e in group])
+    put("energy_delay_pj_s", [None if e.energy_delay_js is None else e.energy_delay_js * 1e12 for e in group])
     pairs = list(zip(base, group, strict=True))
     put("ratio", [_quotient(b.compared_pj, e.compared_pj, name) for b, e in pairs])
     shared = shared_counts(base, group)
@@ -59,13 +59,6 @@ def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstima
     row["events_ratio_low"], row["events_ratio_high"] = shared_counts(base, group, static=False).bounds
     row["warnings"] = "; ".join(ratio_cautions(group, base))
     return row
-
-
-def energy_delay_pj_s(estimate: EnergyEstimate) -> float | None:
-    """Energy x time; of chips the total x the time that their static power takes; None where no time is known."""
-    if estimate.total_pj is not None and estimate.static_time_s is not None:
-        return estimate.total_pj * estimate.static_time_s
-    return None if estimate.energy_delay_js is None else estimate.energy_delay_js * 1e12
 
 
 def firing_rate(estimate: EnergyEstimate) -> float | None:

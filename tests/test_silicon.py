@@ -104,6 +104,20 @@ def test_three_numbers_in_the_json_form(trace):
     assert any("idle" in band["measured"] for band in data["validation"]["bands"])
 
 
+@pytest.mark.parametrize(("name", "step_s"), [("loihi1-davies2018", 337.3e-6), ("truenorth", 1e-3)])
+def test_power_and_energy_delay_in_the_json_form_are_of_the_total_over_its_time(trace, name, step_s):
+    result = estimate(trace, load_accelerator(name))
+    data, seconds = json.loads(json.dumps(result.to_dict())), step_s * result.actions.steps
+    joules = (sum(row["energy_pj"] for row in data["table"]) + data["static_pj"]) * 1e-12
+    assert data["energy_delay_js"] == pytest.approx(joules * seconds)
+    assert data["power_w"] == pytest.approx(joules / seconds)
+
+
+def test_power_of_a_chip_is_its_static_power_and_that_of_the_events(trace):
+    result = estimate(trace, DAVIES)
+    assert result.power_w == pytest.approx(0.104 + result.events_pj * 1e-12 / (result.actions.steps * 337.3e-6))
+
+
 def test_without_static_power_there_is_no_total(trace):
     data = estimate(trace, load_accelerator("sop-45nm")).to_dict()
     assert data["static_pj"] is None
