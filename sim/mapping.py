@@ -49,8 +49,8 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
 
     Weights: resident in the first level if the whole network fits there, channel vectors and the tables of per-step
     gains (which grow with ``steps``) included. If not, every
-    layer is loaded from the next level once per inference (once per step with time outer), in as many passes over
-    its input as the first level needs to hold it. Layers that share a population run together, step by step, so
+    layer is loaded from the first later level with room for the whole network (the last is unlimited) once per inference
+    (once per step with time outer), in as many passes over its input as the first level needs to hold it. Layers that share a population run together, step by step, so
     their weights share the memory.
 
     Potentials: with time inner a layer's potentials live only while that layer is at work, so the first level must
@@ -59,7 +59,8 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
     levels = grid.levels("weight")
     weight = levels[0]
     bits = {layer.name: parameter_bits(layer, workload, steps) for layer in workload.layers}
-    fits = sum(bits.values()) <= weight.bits
+    whole = sum(bits.values())
+    fits = whole <= weight.bits
     passes, every_step = {}, set()
     for layer in workload.layers:
         together = [x for x in workload.layers if (x.joins or x.name) == (layer.joins or layer.name)]
@@ -69,7 +70,7 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
             every_step.add(layer.name)
     return Placement(
         weight=weight,
-        backing=None if fits else levels[-1],
+        backing=None if fits else next(level for level in levels[1:] if whole <= level.bits),
         passes=passes,
         potential=_place_potentials(workload, grid),
         every_step=frozenset(every_step),

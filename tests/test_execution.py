@@ -189,6 +189,17 @@ def test_weights_that_do_not_fit_come_from_dram_once_per_inference(counts):
     assert result["fc", "dram", "read"] == [14, 0]
 
 
+@pytest.mark.parametrize(("kib", "backing"), [(0.25, "middle"), (0.1875, "dram")])  # 2,048 bits; 1,536
+def test_weights_come_from_the_first_later_level_with_room_for_the_whole_network(counts, kib, backing):
+    # 704 + 864 = 1,568 bits in all; the first level holds 1,024
+    first, middle = replace(GRID.memories[0], kib=0.125), Memory(name="middle", holds=("weight",), kib=kib, word_bits=64)
+    result = rows(execute(counts(), replace(GRID, memories=(first, middle, *GRID.memories[1:]))))
+    assert {key: value for key, value in result.items() if key[1] in ("middle", "dram")} == {
+        ("conv", backing, "read"): [11, 0],
+        ("fc", backing, "read"): [14, 0],
+    }
+
+
 def test_a_layer_larger_than_the_weight_memory_reads_its_input_once_per_pass(counts):
     tiny = replace(GRID, memories=(replace(GRID.memories[0], kib=0.0625), *GRID.memories[1:]))  # 512 bits
     assert rows(execute(counts(), tiny))["conv", "spikes", "read"] == [2, 2]  # ceil(704 / 512)
