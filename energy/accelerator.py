@@ -30,7 +30,7 @@ class Accelerator:
     prices : mapping of action to Price
         Logic by ``operation.type`` (``add.float32``), memories by ``name.read`` and ``name.write`` (one word).
     static : Static, optional
-        Static power, with time per step where it was measured.
+        Static power, with time per step where it was measured; of machines of kind ``event`` and incomplete ones only.
     missing : tuple of str
         Parts of the chip that no source gives; with any of them the machine shows its prices but refuses a total.
     """
@@ -162,6 +162,11 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
     if kind not in kinds:
         raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")
     architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
+    if file.static is not None and file.complete and not isinstance(architecture, Event):
+        raise InvalidInput(
+            f"{where}: static: a machine of kind {kind} has no static part, so the section would be ignored; remove it, "
+            f"or describe the machine as kind event"
+        )
     entries = dict(file.prices)
     technology, defaults = _technology(entries, architecture, where, complete=file.complete)
     own = parse_prices(entries, f"{where}: prices", defaults)
