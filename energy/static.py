@@ -14,7 +14,7 @@ from .prices import FORBID_UNKNOWN
 class Figure:
     """A published figure: ``low <= value <= high`` (both default to ``value``), how it was found, and where.
 
-    ``basis`` is as in `Price`; the unit is in the name of the key.
+    ``basis`` is as in `Price`; the unit is in the name of the key. A figure of 0 needs a ``reason``.
     """
 
     value: float
@@ -32,6 +32,8 @@ class Figure:
                 object.__setattr__(self, name, self.value)
         if not 0 <= self.low <= self.value <= self.high < math.inf:
             raise ValueError(f"0 <= low <= value <= high does not hold for {(self.low, self.value, self.high)}")
+        if self.value == 0 and not self.reason:
+            raise ValueError("a figure of 0 needs a reason: say why it is nothing, or give the figure")
 
 
 @dataclass(frozen=True, kw_only=True)

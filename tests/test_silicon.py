@@ -152,6 +152,19 @@ def test_bad_static_sections_and_flags_are_refused(tmp_path, change, message):
         load_accelerator(path)
 
 
+@pytest.mark.parametrize("key", ["static_power_w", "seconds_per_step"])
+def test_a_static_figure_of_zero_needs_a_reason(tmp_path, key):
+    source = yaml.safe_load((ROOT / "energy/accelerators/loihi1-sanafe.yaml").read_text())
+    zero = {"value": 0, "basis": "measured", "source": "me"}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(source | {"static": source["static"] | {key: zero}}))
+    with pytest.raises(InvalidInput, match=f"static.{key}: a figure of 0 needs a reason"):
+        load_accelerator(path)
+    zero["reason"] = "switched off between steps"
+    path.write_text(yaml.safe_dump(source | {"static": source["static"] | {key: zero}}))
+    assert getattr(load_accelerator(path).static, key).value == 0
+
+
 @pytest.mark.parametrize("name", accelerator_names())
 def test_every_accelerator_says_what_it_models_and_how_it_was_checked(name):
     about = validation(load_accelerator(name))
