@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +17,13 @@ from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, p
 from .static import Static
 
 MEMORY_ACTIONS = ("read", "write")
+TYPED_OPERATIONS = ("add", "multiply", "compare", "sigmoid")  # priced by the type they work on, as in add.float32
+NUMBER_TYPE = re.compile(r"(int|float)([1-9]|[1-5][0-9]|6[0-4])")  # states have 1 to 64 bits
+SYNAPTIC_OPERATIONS = ("accumulate", "add_subtract", "multiply_accumulate")
+CHIP_EVENTS = (
+    *("synop.dense", "synop.conv", "synop.sparse", "neuron_access", "neuron_update", "spike"),
+    *("packet_out", "packet_in", "hop.E", "hop.W", "hop.N", "hop.S", "hop.chip"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,28 +233,29 @@ def _refuse_unused(
     own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str, *, complete: bool
 ) -> None:
     """A price under a name that no action has would be silently ignored: refuse it."""
-    verbs: tuple[str, ...] = (
-        "add",
-        "multiply",
-        "compare",
-        "sigmoid",
-        "accumulate",
-        "add_subtract",
-        "multiply_accumulate",
-    )
-    chip = ("synop", "neuron_access", "neuron_update", "spike", "packet_out", "packet_in", "hop")
+    typed: tuple[str, ...] = TYPED_OPERATIONS
+    bare: tuple[str, ...] = SYNAPTIC_OPERATIONS
     if isinstance(architecture, Event):
-        verbs = chip
+        typed, bare = (), CHIP_EVENTS
     elif not complete:  # a chip of which too little is known to lay a network out shows the prices there are
-        verbs += chip
+        bare += CHIP_EVENTS
     memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
     for key in own:
         head, _, tail = key.partition(".")
-        if key not in known and head not in verbs and not (head in memories and tail in MEMORY_ACTIONS):
+        if key in known or key in bare or (head in memories and tail in MEMORY_ACTIONS):
+            continue
+        if head in typed:
+            if NUMBER_TYPE.fullmatch(tail):
+                continue
             raise InvalidInput(
-                f"{where}: prices.{key}_pj prices no action of this machine; use <operation>.<type>_pj with an "
-                f"operation of {', '.join(verbs)}, or <memory>.read_pj and .write_pj of {', '.join(sorted(memories))}"
+                f"{where}: prices.{key}_pj: {tail!r} is no type of numbers; use prices.{head}.<type>_pj with int or "
+                f"float and 1 to 64 bits, such as int8, int16, int32, float16 or float32"
             )
+        names = ", ".join((*(f"{name}.<type>" for name in typed), *bare, *(f"{name}.read" for name in sorted(memories))))
+        raise InvalidInput(
+            f"{where}: prices.{key}_pj prices no action of this machine; use one of {names}, each followed by _pj"
+            + (", and .write_pj of each memory" if memories else "")
+        )
 
 
 def _shipped() -> Any:

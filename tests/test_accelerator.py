@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -6,6 +7,7 @@ from spikejoule.energy.accelerator import accelerator_names, load_accelerator
 from spikejoule.sim.architecture import Grid
 from spikejoule.sim.errors import InvalidInput
 
+ROOT = Path(__file__).parent.parent
 GOOD = """
 schema: spikejoule.accelerator/1
 name: mine
@@ -83,6 +85,10 @@ def test_a_file_overrides_single_prices_of_its_technology(tmp_path):
         ("prices/dram.read_pj/colour", "red", "prices.dram.read_pj: colour: unknown key"),
         ("prices/dram.read", {"value": 1, "basis": "measured", "source": "me"}, "rename it to dram.read_pj"),
         ("prices/dran.read_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices no action of this machine"),
+        ("prices/add.flot32_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.flot32_pj: 'flot32' is no type of numbers; use .*int8.*float32"),
+        ("prices/add_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add_pj: '' is no type"),
+        ("prices/add.int128_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.int128_pj: 'int128' is no type"),
+        ("prices/accumulate.int8_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.accumulate.int8_pj prices no action"),
         ("schema", "spikejoule.accelerator/9", "schema: .*spikejoule.accelerator/1"),
         ("title", None, "title: is missing"),
         ("colour", "red", "colour: unknown key"),
@@ -103,6 +109,20 @@ def test_a_static_section_that_would_be_ignored_is_refused(tmp_path, machine):
     data["static"] = {"static_power_w": {"value": 0.1, "basis": "measured", "source": "me"}}
     with pytest.raises(InvalidInput, match=rf"mine.yaml: static: .*kind {data['architecture']['kind']} has no static"):
         load(tmp_path, yaml.safe_dump(data))
+
+
+@pytest.mark.parametrize("key", ["synop.dens", "synop", "hop.NE", "add.float32", "spike.int8"])
+def test_a_misspelled_event_of_a_chip_is_refused(tmp_path, key):
+    chip = yaml.safe_load((ROOT / "energy/accelerators/truenorth.yaml").read_text())
+    chip["prices"][f"{key}_pj"] = {"value": 1}
+    with pytest.raises(InvalidInput, match=rf"prices.{key}_pj prices no action.*synop.dense.*hop.chip"):
+        load(tmp_path, yaml.safe_dump(chip))
+
+
+@pytest.mark.parametrize("kind", ["int4", "int24", "float64"])
+def test_a_type_that_states_may_have_can_be_priced(tmp_path, kind):
+    price = {"value": 1, "basis": "measured", "source": "me"}
+    assert load(tmp_path, changed(f"prices/add.{kind}_pj", price)).price("synapse", f"add.{kind}").value == 1
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "a: [1, 2", "name: !!python/object:os.system {}", "a: 1\na: 2"])
