@@ -187,8 +187,9 @@ class Grid:
                 numbers[f"compute.{name}"] = size
         for memory in self.memories:
             numbers[f"memories.{memory.name}.word_bits"] = memory.word_bits
-            if memory.kib is not None:
-                numbers[f"memories.{memory.name}.kib"] = memory.kib
+            for name in ("kib", "bandwidth_bytes_per_s"):
+                if (number := getattr(memory, name)) is not None:
+                    numbers[f"memories.{memory.name}.{name}"] = number
         for key, number in numbers.items():
             if not 0 < number < float("inf"):
                 raise InvalidInput(f"architecture.{key} is {number}; it must be a positive finite number")
