@@ -233,12 +233,12 @@ def _refuse_unused(
     own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str, *, complete: bool
 ) -> None:
     """A price under a name that no action has would be silently ignored: refuse it."""
-    typed: tuple[str, ...] = TYPED_OPERATIONS
-    bare: tuple[str, ...] = SYNAPTIC_OPERATIONS
+    typed: tuple[str, ...] = TYPED_OPERATIONS if isinstance(architecture, Grid) else ()
+    bare: tuple[str, ...] = SYNAPTIC_OPERATIONS if isinstance(architecture, Operations) else ()
     if isinstance(architecture, Event):
-        typed, bare = (), CHIP_EVENTS
+        bare = CHIP_EVENTS
     elif not complete:  # a chip of which too little is known to lay a network out shows the prices there are
-        bare += CHIP_EVENTS
+        typed, bare = TYPED_OPERATIONS, SYNAPTIC_OPERATIONS + CHIP_EVENTS
     memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
     for key in own:
         head, _, tail = key.partition(".")

@@ -92,6 +92,7 @@ def test_a_file_overrides_single_prices_of_its_technology(tmp_path):
         ("prices/add.flot32_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.flot32_pj: 'flot32' is no type of numbers; use .*int8.*float32"),
         ("prices/add_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add_pj: '' is no type"),
         ("prices/add.int128_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.int128_pj: 'int128' is no type"),
+        ("prices/accumulate_pj", {"value": 1, "basis": "measured", "source": "me"}, "use one of add.<type>"),
         ("prices/accumulate.int8_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.accumulate.int8_pj prices no action"),
         ("schema", "spikejoule.accelerator/9", "schema: .*spikejoule.accelerator/1"),
         ("title", None, "title: is missing"),
