@@ -57,12 +57,15 @@ def made_of(comparison: Comparison) -> list[Block]:
 
 def _events_sentence(events: SharedCounts, base: str, focus: str) -> str:
     """The events' own ratio on a chip, before all that is said of the totals."""
+    sentence = (
+        f"In what follows {base} / {focus} is the ratio of totals, in which static power \N{MULTIPLICATION SIGN} time "
+        f"is one price among the others"
+    )
+    if not (events.base @ events.value and events.variant @ events.value):
+        return f"{sentence}; the events alone have no ratio, for one of the two has none."
     low, high = (number(bound) for bound in events.bounds)
     bounds = "whatever the prices within their ranges" if low == high else f"{low} to {high} over the price ranges"
-    return (
-        f"In what follows {base} / {focus} is the ratio of totals, in which static power \N{MULTIPLICATION SIGN} time "
-        f"is one price among the others; of the events alone it is {number(events.ratio)} ({bounds})."
-    )
+    return f"{sentence}; of the events alone it is {number(events.ratio)} ({bounds})."
 
 
 def shares_sentence(shares: Shares, base: str, focus: str) -> str:

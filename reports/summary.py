@@ -55,8 +55,10 @@ def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstima
     shared = shared_counts(base, group)
     row["ratio_low"], row["ratio_high"] = shared.bounds
     row["dominated"] = dominated(shared.base, shared.variant) and group is not base
-    put("events_ratio", [_quotient(b.energy_pj, e.energy_pj, name) for b, e in pairs])
-    row["events_ratio_low"], row["events_ratio_high"] = shared_counts(base, group, static=False).bounds
+    silent = any(e.energy_pj == 0 and e.total_pj is not None for e in (*base, *group))  # only its total has a ratio
+    put("events_ratio", [math.nan if silent else _quotient(b.energy_pj, e.energy_pj, name) for b, e in pairs])
+    within = (math.nan, math.nan) if silent else shared_counts(base, group, static=False).bounds
+    row["events_ratio_low"], row["events_ratio_high"] = within
     row["warnings"] = "; ".join(ratio_cautions(group, base))
     return row
 

@@ -97,6 +97,9 @@ def _clauses(comparison: Comparison, quantity: str) -> str:
             np.array([getattr(e, quantity) for e in comparison.estimates[name]])
             for name in (comparison.focus, reference)
         )
+        if not (ours.all() and theirs.all()):  # a silent network's events on a chip
+            clauses.append(f"in no ratio to {reference}, for one of the two has none")
+            continue
         told = bool(rows[reference]["distinguishable"])
         clause = f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}"
         clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
@@ -220,7 +223,7 @@ def bounds_sentence(comparison: Comparison) -> str:
         f"With every price anywhere between its low and high value, {comparison.baseline} / {comparison.focus}"
         f"{' in total' * total} stays {_within(row['ratio_low'], row['ratio_high'])} (both sides share the prices)"
     )
-    if total:
+    if total and not math.isnan(row["events_ratio_low"]):
         sentence += f", of the events alone {_within(row['events_ratio_low'], row['events_ratio_high'])}"
     if row["dominated"]:
         return (

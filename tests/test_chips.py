@@ -156,3 +156,23 @@ def test_without_static_power_nothing_changes(traces):
     summary = compare(plain, "SNN fp32").summary()
     assert summary[["static_nj", "total_nj"]].isna().all(axis=None)
     pd.testing.assert_series_equal(summary["ratio"], summary["events_ratio"], check_names=False)
+
+
+@pytest.mark.parametrize("quiet", ["SNN fp32", "BSNN"])
+def test_a_silent_network_has_a_ratio_of_totals_and_none_of_events(tmp_path, quiet):
+    made = {
+        name: [
+            estimate(recorded(tmp_path / f"{name}{seed}.zarr", 0.3 * (name != quiet), seed, "binary"), TRUENORTH)
+            for seed in range(2)
+        ]
+        for name in ("SNN fp32", "BSNN")
+    }
+    found = compare(made, "SNN fp32")
+    assert row(found, quiet)["energy_nj"] == 0
+    assert row(found)[["events_ratio", "events_ratio_low", "events_ratio_high"]].isna().all()
+    sides = zip(*made.values(), strict=True)
+    assert row(found)["ratio"] == pytest.approx(np.mean([base.total_pj / each.total_pj for base, each in sides]))
+    text = html.unescape(re.sub("<[^>]+>", " ", render.html(build_report(found), NOON)))
+    assert "in events alone in no ratio to SNN fp32, for one of the two has none" in text
+    assert "the events alone have no ratio" in text
+    assert " nan" not in text.lower()
