@@ -49,6 +49,7 @@ traces = typer.Typer(help="Look at recorded traces.", no_args_is_help=True)
 app.add_typer(traces, name="trace", rich_help_panel=LOOK_UP)
 
 WrongUsage: Any = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this release of typer keeps it
+LARGEST_MEMORY_KIB = 2**30  # 1 TiB: no on-chip memory is larger
 Number = TypeVar("Number", int, float)
 Runs = Annotated[Path, typer.Option(help="Folder of run folders.")]
 TraceArgument = Annotated[
@@ -151,7 +152,7 @@ def train(
     from .models.recipes import load_recipe
     from .models.train import train as run_training
 
-    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    given = _given(context)
     if variant is not None and given & {"weight_bits", "gate"}:
         raise InvalidInput("train: --variant says what --weight-bits and --gate say too; give one or the other")
     fields: dict[str, Any] = {
@@ -224,6 +225,7 @@ def count(
     rich_help_panel=STEP_BY_STEP,
 )
 def estimate(
+    context: typer.Context,
     trace: TraceArgument,
     accelerator: AcceleratorOption = "event-driven-45nm",
     as_json: Annotated[
@@ -240,6 +242,11 @@ def estimate(
     from .energy.published import score_table
 
     if all_models:
+        if _given(context) & {"accelerator", "actions"}:
+            raise InvalidInput(
+                "estimate: published formulas have no accelerator and no action table; give --all-models alone, or "
+                "leave it out to use --accelerator and --actions"
+            )
         scores = score_table(_count(_open_trace(trace)))
         if as_json:
             _print_json(scores.to_dict(orient="records"))
@@ -447,6 +454,12 @@ def sweep(
     from .energy.sweep import sweep as run_sweep
     from .sim.files import write_table
 
+    for option, value, swept, values in (
+        ("--memory", memory, "--memory-kib", memory_kib),
+        ("--layers", layers, "--weight-bits", weight_bits),
+    ):
+        if value is not None and values is None:
+            raise InvalidInput(f"sweep: {option} says what {swept} changes; give {swept} too, or leave {option} out")
     opened = _open_trace(trace)
     table = run_sweep(
         opened.workload,
@@ -454,9 +467,7 @@ def sweep(
         rates=_numbers("--rates", rates, float),
         steps=[opened.steps] if steps is None else _numbers("--steps", steps, int),
         weight_bits=None if weight_bits is None else _numbers("--weight-bits", weight_bits, int),
-        memory_bytes=None
-        if memory_kib is None
-        else [round(1024 * k) for k in _numbers("--memory-kib", memory_kib, float)],
+        memory_bytes=None if memory_kib is None else _memory_bytes(memory_kib),
         memory=memory,
         layers=None if layers is None else layers.split(","),
         input_rate=input_rate,
@@ -524,7 +535,7 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
     table = new_table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
     for key, price in sorted(machine.prices.items()):
         figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]
-        table.add_row(key, *figures, f"{price.node_nm:g}", price.scope, price.basis, price.source)
+        table.add_row(key, *figures, "-" if price.node_nm is None else f"{price.node_nm:g}", price.scope, price.basis, price.source)
     show(table)
 
 
@@ -590,6 +601,11 @@ def trace_salvage(trace: Annotated[Path, typer.Argument(help="The path that a wr
     print(f"{saved.path}: {saved.samples} whole samples")
 
 
+def _given(context: typer.Context) -> set[str]:
+    """Names of the parameters that stand on the command line itself."""
+    return {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+
+
 def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
     """Choose learning rates on validation data and keep the table beside the report."""
     from .models.tune import tune, write_rates
@@ -647,6 +663,13 @@ def _numbers(option: str, text: str, kind: type[Number]) -> list[Number]:
     except ValueError as error:
         what = "integers" if kind is int else "numbers"
         raise InvalidInput(f"{option} {text!r}: give {what}, separated by commas; for example {option} 1,2") from error
+
+
+def _memory_bytes(kib: str) -> list[int]:
+    sizes = _numbers("--memory-kib", kib, float)
+    if not all(0 < size <= LARGEST_MEMORY_KIB for size in sizes):
+        raise InvalidInput(f"--memory-kib {kib!r}: each must be above 0 and at most {LARGEST_MEMORY_KIB:,} KiB")
+    return [round(1024 * size) for size in sizes]
 
 
 def _write(comparison: Any, out: Path, formats: list[Format] | None) -> None:

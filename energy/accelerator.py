@@ -199,6 +199,10 @@ def _technology(
 ) -> tuple[Technology, dict[str, Any]]:
     """The technology that supplies prices, and what its own prices leave out; a chip brings all its prices itself."""
     defaults = entries.pop("defaults", {})
+    if not isinstance(defaults, dict):
+        raise InvalidInput(
+            f"{where}: prices.defaults is {defaults!r}; it must be a mapping such as {{node_nm: 45, basis: measured}}"
+        )
     if (isinstance(architecture, Event) or not complete) and "technology" not in entries:
         return Technology(name="its own", title="", operations={}), defaults
     if "technology" not in entries:

@@ -20,6 +20,7 @@ from .accelerator import MEMORY_ACTIONS, Accelerator
 from .estimate import EnergyEstimate, estimate
 from .prices import load_technology
 
+MOST_STEPS = 100_000  # spikes of every step are drawn and kept: more takes hours and all memory
 WIDTHS = {1: "binary", 2: "ternary", 32: "float"}  # bits -> kind of weights; what is between is integer
 
 
@@ -248,5 +249,5 @@ def _check_values(
         if values is not None and (not len(values) or len(set(values)) < len(values)):
             raise InvalidInput(f"sweep: {name} is {list(values)}; give one or more values, each once")
     for value in steps:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise InvalidInput(f"sweep: steps holds {value!r}; give integers from 1")
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= MOST_STEPS:
+            raise InvalidInput(f"sweep: steps holds {value!r}; give integers from 1 to {MOST_STEPS:,}")

@@ -88,6 +88,7 @@ def test_a_file_overrides_single_prices_of_its_technology(tmp_path):
         ("prices/dram.read_pj/source", None, "prices.dram.read_pj: source: is missing"),
         ("prices/dram.read_pj/colour", "red", "prices.dram.read_pj: colour: unknown key"),
         ("prices/dram.read", {"value": 1, "basis": "measured", "source": "me"}, "rename it to dram.read_pj"),
+        ("prices/defaults", 3, "prices.defaults is 3; it must be a mapping"),
         ("prices/dran.read_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices no action of this machine"),
         ("prices/add.flot32_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.flot32_pj: 'flot32' is no type of numbers; use .*int8.*float32"),
         ("prices/add_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add_pj: '' is no type"),

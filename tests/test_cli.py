@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spikejoule import cli
+from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.parameter_file import save_parameters
 from spikejoule.sim.parameters import LayerParameters
 from spikejoule.sim.trace import TraceWriter
@@ -174,6 +175,34 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(trace, tmp_path, words, mes
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sweep", "{trace}", "--memory-kib", "nan"), "--memory-kib 'nan': each must be above 0"),
+        (("sweep", "{trace}", "--memory-kib", "8,inf"), "--memory-kib '8,inf': each must be above 0"),
+        (("sweep", "{trace}", "--memory-kib", "1e308"), "at most 1,073,741,824 KiB"),
+        (("sweep", "{trace}", "--memory", "weight_sram"), "give --memory-kib too"),
+        (("sweep", "{trace}", "--layers", "fc"), "give --weight-bits too"),
+        (("sweep", "{trace}", "--steps", "100001"), "steps holds 100001; give integers from 1 to 100,000"),
+        (("estimate", "{trace}", "--all-models", "-a", "sop-45nm"), "give --all-models alone"),
+        (("estimate", "{trace}", "--all-models", "--actions", "actions.parquet"), "give --all-models alone"),
+    ],
+)
+def test_options_that_would_be_ignored_or_cannot_be_are_refused(trace, words, message):
+    with pytest.raises(InvalidInput, match=message):
+        CliRunner().invoke(
+            cli.app, [word.format(trace=trace) for word in words], catch_exceptions=False, standalone_mode=False
+        )
+
+
+def test_prices_without_a_node_are_shown(tmp_path):
+    source = Path(__file__).parent.parent / "energy/accelerators/truenorth.yaml"
+    (tmp_path / "mine.yaml").write_text(source.read_text().replace("    node_nm: 28\n", ""))
+    result = CliRunner().invoke(cli.app, ["accelerators", "show", str(tmp_path / "mine.yaml")], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert " - " in next(line for line in result.output.splitlines() if line.startswith("synop.conv"))
 
 
 @pytest.mark.skipif(
