@@ -23,6 +23,7 @@ from .console import (
     show_estimate,
     show_omitted,
     show_scores,
+    show_static,
     show_sweep,
 )
 from .sim.errors import InvalidInput
@@ -513,19 +514,20 @@ def export(
 
 @accelerators.command("list", epilog="Example: spikejoule accelerators list")
 def list_accelerators() -> None:
-    """Name every accelerator that comes with the package."""
+    """Name every accelerator that comes with the package; incomplete ones show prices and refuse a total."""
     from .energy.accelerator import accelerator_names, load_accelerator
 
     table = new_table("accelerator", "kind", "technology", "what it is")
     for name in accelerator_names():
         machine = load_accelerator(name)
-        table.add_row(machine.name, machine.architecture.kind, machine.technology, machine.title)
+        title = machine.title + ("" if machine.complete else " (incomplete: no total)")
+        table.add_row(machine.name, machine.architecture.kind, machine.technology, title)
     show(table)
 
 
 @accelerators.command("show", epilog="Example: spikejoule accelerators show event-driven-45nm")
 def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of a .yaml file.")]) -> None:
-    """Show an accelerator's notes and every price with its range, basis and source."""
+    """Show an accelerator's notes, every price and its static part, with range, basis and source."""
     from .energy.accelerator import load_accelerator
 
     machine = load_accelerator(name)
@@ -537,6 +539,8 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
         figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]
         table.add_row(key, *figures, "-" if price.node_nm is None else f"{price.node_nm:g}", price.scope, price.basis, price.source)
     show(table)
+    if machine.static is not None:
+        show_static(machine.static)
 
 
 @accelerators.command("validate", epilog="Example: spikejoule accelerators validate mychip.yaml")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .energy.estimate import EnergyEstimate
+    from .energy.static import Static
     from .models.dry_run import DryRun
     from .models.recipes import Published
     from .sim.operations import OperationCounts
@@ -128,6 +129,21 @@ def show_energies(priced: pd.DataFrame) -> None:
         share = f"{energy_pj / total:.1%}" if total else "-"
         table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", nanojoule(energy_pj), share)
     table.add_row("in all", "", "", "", nanojoule(total), "")
+    show(table)
+
+
+def show_static(static: Static) -> None:
+    """The static figures of an accelerator, one line each; energy per step that stays without events is never added."""
+    rows = (
+        (f"static power per {static.per}", "W", static.static_power_w),
+        ("time per step", "s", static.seconds_per_step),
+        ("floor per step (shown, never added)", "pJ", static.step_floor_pj),
+    )
+    table = new_table("static part", "unit", "low", "value", "high", "basis", "source")
+    for name, unit, figure in rows:
+        if figure is not None:
+            figures = [f"{value:.4g}" for value in (figure.low, figure.value, figure.high)]
+            table.add_row(name, unit, *figures, figure.basis, figure.source)
     show(table)
 
 

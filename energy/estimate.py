@@ -162,6 +162,8 @@ class EnergyEstimate:
             "events_pj": self.events_pj,
             "static_pj": self.static_pj,
             "total_pj": self.total_pj,
+            "static_time_s": self.static_time_s,
+            "static": None if self.accelerator.static is None else asdict(self.accelerator.static),
             "validation": asdict(validation(self.accelerator)),
             "latency_s": self.latency_s,
             "power_w": self.power_w,

@@ -197,6 +197,20 @@ def test_options_that_would_be_ignored_or_cannot_be_are_refused(trace, words, me
         )
 
 
+def test_the_static_part_is_shown_with_unit_basis_and_source():
+    result = CliRunner().invoke(cli.app, ["accelerators", "show", "loihi1-sanafe"], catch_exceptions=False)
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert any(line.startswith("static power per chip W 0.104 0.104 0.104 measured 3.34 W over 32") for line in lines)
+    assert any(line.startswith("time per step s 0.0003373 0.0003373 0.0003373 derived 3.373 ms") for line in lines)
+    assert any(line.startswith("floor per step (shown, never added) pJ 8.54e+06") for line in lines)
+
+
+def test_incomplete_chips_are_marked_in_the_list():
+    result = CliRunner().invoke(cli.app, ["accelerators", "list"], catch_exceptions=False)
+    marked = {line.split()[0] for line in result.output.splitlines() if line.rstrip().endswith("(incomplete: no total)")}
+    assert marked == {"morphic", "odin", "spinnaker2-hoeppner2021", "spinnaker2-prototype"}
+
+
 def test_prices_without_a_node_are_shown(tmp_path):
     source = Path(__file__).parent.parent / "energy/accelerators/truenorth.yaml"
     (tmp_path / "mine.yaml").write_text(source.read_text().replace("    node_nm: 28\n", ""))

@@ -70,6 +70,7 @@ def test_scores_satisfy_it(trace):
         {"table": []},
         {"table": [{"layer": "fc"}]},
         {"omitted": {"leakage": ""}},
+        {"static": {"per": "chip"}},
     ],
 )
 def test_other_documents_do_not(trace, change):

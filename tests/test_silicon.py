@@ -101,6 +101,8 @@ def test_three_numbers_in_the_json_form(trace):
     data = estimate(trace, DAVIES).to_dict()
     assert data["static_pj"] == pytest.approx(0.104 * 337.3e-6 * estimate(trace, DAVIES).actions.steps * 1e12)
     assert data["total_pj"] == data["events_pj"] + data["static_pj"]
+    assert data["static"]["static_power_w"]["value"] == 0.104
+    assert "Frady" in data["static"]["static_power_w"]["source"]
     assert any("idle" in band["measured"] for band in data["validation"]["bands"])
 
 
