@@ -9,6 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from spikejoule.models.agmm import GateConfig
+from spikejoule.models.derive import fold_gains
+from spikejoule.models.layouts import Layout, Node
+from spikejoule.models.networks import NETWORKS, NetworkConfig, SpikingNetwork
 from spikejoule.sim.architecture import Compute, Dataflow, Grid, Memory, NeuronUnit, Operations
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import execute
@@ -96,28 +101,61 @@ def test_every_row_of_the_live_gate(counts):
     assert rows(execute(counts(replace(CONV, gate="live")), GRID)) == gated
 
 
-def test_every_row_of_the_frozen_gate(counts):
-    # Its gain is in batch norm's two constants per channel, so no row is new; but a network with a frozen gate fires
-    # in its own way, here once and then twice.
-    assert rows(execute(counts(fired=((0, 0, 0, 0), (1, 0, 0, 1), (1, 1, 1, 1))), GRID)) == {
+def frozen(monkeypatch) -> Workload:
+    """Of a network with live gates whose gains were folded: 1x4x4 -> 2 maps, padded -> 4 binary neurons -> 3 classes."""
+    nodes = [
+        Node(name="conv1", source="input", channels=2),
+        Node(name="fc1", kind="linear", source="conv1", channels=4),
+    ]
+    monkeypatch.setitem(NETWORKS, "ledger", Layout(lambda residual: nodes, pooled=False))
+    config = NetworkConfig(network="ledger", input_shape=(1, 4, 4), classes=3, steps=2, weight_bits=1, gate=GateConfig())
+    live = SpikingNetwork(config)
+    assert [layer.gate for layer in live.workload().layers] == ["live", "live", None]
+    return fold_gains(live, {"conv1": torch.tensor([0.5, 2.0]), "fc1": torch.tensor([0.5, 1.0, 2.0, 3.0])}).workload()
+
+
+def test_every_row_of_the_frozen_gate(tmp_path, monkeypatch):
+    # The gain is in batch norm's two constants per channel and in the threshold that they fold into: no row of a gate,
+    # none of a scale. Input as above: padded, its spikes meet 4, 9 and 4 taps.
+    net = frozen(monkeypatch)
+    spikes = {name: np.zeros((2, 1, *shape), np.uint8) for name, (shape, _) in net.signals.items()}
+    for step, y, x in ((0, 0, 0), (0, 1, 1), (1, 3, 3)):
+        spikes["input"][step, 0, 0, y, x] = 1
+    for step, neuron in ((0, 0), (1, 5), (1, 31)):
+        spikes["conv1"][step, 0].flat[neuron] = 1
+    for step, neuron in ((0, 0), (0, 3), (1, 2)):
+        spikes["fc1"][step, 0].flat[neuron] = 1
+    with TraceWriter(tmp_path / "frozen.zarr", net, 2) as writer:
+        writer.append(spikes, labels=[0], predictions=[0])
+    assert rows(execute(count(SpikeTrace.open(tmp_path / "frozen.zarr")), GRID)) == {
         ("input", "spikes", "write"): [1, 1],
-        ("conv", "spikes", "read"): [1, 1],
-        ("conv", "spikes", "write"): [1, 1],  # 1 and 2 addresses of 3 bits
-        ("conv", "synapse", "add.float32"): [(1 + 4) * 2, 1 * 2],
-        ("conv", "weights", "read"): [5 + 2, 1 + 2],  # 2 words: gamma and beta, the gain in both, of 2 channels
-        ("conv", "states", "read"): [5 + 4, 1 + 4],
-        ("conv", "states", "write"): [5 + 4, 1 + 4],
-        ("conv", "neuron", "multiply.float32"): [8, 8],
-        ("conv", "neuron", "compare.float32"): [8, 8],
-        ("conv", "reset", "add.float32"): [1, 2],
-        ("conv", "bias", "add.float32"): [8, 8],
-        ("fc", "spikes", "read"): [1, 1],
-        ("fc", "synapse", "add.float32"): [1 * 3, 2 * 3],
-        ("fc", "weights", "read"): [1 * 2 + 2, 2 * 2],
-        ("fc", "states", "read"): [1 * 2, 2 * 2 + 2],
-        ("fc", "states", "write"): [1 * 2, 2 * 2 + 2],
-        ("fc", "bias", "add.float32"): [3, 0],
-        ("fc", "readout", "compare.float32"): [0, 2],
+        ("conv1", "spikes", "read"): [1, 1],
+        ("conv1", "spikes", "write"): [1, 1],  # 1 and 2 addresses of 5 bits
+        ("conv1", "synapse", "add.float32"): [(4 + 9) * 2, 4 * 2],
+        ("conv1", "weights", "read"): [4 + 9 + 2, 4 + 2],  # 2 words: gamma and beta, the gain in both, of 2 channels
+        ("conv1", "states", "read"): [4 + 9 + 16, 4 + 16],  # 32 states are 16 words
+        ("conv1", "states", "write"): [4 + 9 + 16, 4 + 16],
+        ("conv1", "neuron", "multiply.float32"): [32, 32],
+        ("conv1", "neuron", "compare.float32"): [32, 32],
+        ("conv1", "reset", "add.float32"): [1, 2],
+        ("conv1", "bias", "add.float32"): [32, 32],
+        ("fc1", "spikes", "read"): [1, 1],
+        ("fc1", "spikes", "write"): [1, 1],
+        ("fc1", "synapse", "add.float32"): [1 * 4, 2 * 4],
+        ("fc1", "weights", "read"): [1 + 4, 2 + 4],  # a run of four bits is a word; 2 vectors x 4 neurons are 4
+        ("fc1", "states", "read"): [1 * 2 + 2, 2 * 2 + 2],
+        ("fc1", "states", "write"): [1 * 2 + 2, 2 * 2 + 2],
+        ("fc1", "neuron", "multiply.float32"): [4, 4],
+        ("fc1", "neuron", "compare.float32"): [4, 4],
+        ("fc1", "reset", "add.float32"): [2, 1],
+        ("fc1", "bias", "add.float32"): [4, 4],
+        ("classifier", "spikes", "read"): [1, 1],
+        ("classifier", "synapse", "add.float32"): [2 * 3, 1 * 3],
+        ("classifier", "weights", "read"): [2 * 2 + 2, 1 * 2],
+        ("classifier", "states", "read"): [2 * 2, 1 * 2 + 2],
+        ("classifier", "states", "write"): [2 * 2, 1 * 2 + 2],
+        ("classifier", "bias", "add.float32"): [3, 0],
+        ("classifier", "readout", "compare.float32"): [0, 2],
     }
 
 
@@ -192,7 +230,8 @@ def test_weights_that_do_not_fit_come_from_dram_once_per_inference(counts):
 @pytest.mark.parametrize(("kib", "backing"), [(0.25, "middle"), (0.1875, "dram")])  # 2,048 bits; 1,536
 def test_weights_come_from_the_first_later_level_with_room_for_the_whole_network(counts, kib, backing):
     # 704 + 864 = 1,568 bits in all; the first level holds 1,024
-    first, middle = replace(GRID.memories[0], kib=0.125), Memory(name="middle", holds=("weight",), kib=kib, word_bits=64)
+    first = replace(GRID.memories[0], kib=0.125)
+    middle = Memory(name="middle", holds=("weight",), kib=kib, word_bits=64)
     result = rows(execute(counts(), replace(GRID, memories=(first, middle, *GRID.memories[1:]))))
     assert {key: value for key, value in result.items() if key[1] in ("middle", "dram")} == {
         ("conv", backing, "read"): [11, 0],
