@@ -537,7 +537,8 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
     table = new_table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")
     for key, price in sorted(machine.prices.items()):
         figures = [f"{figure:.4g}" for figure in (price.low, price.value, price.high)]
-        table.add_row(key, *figures, "-" if price.node_nm is None else f"{price.node_nm:g}", price.scope, price.basis, price.source)
+        node = "-" if price.node_nm is None else f"{price.node_nm:g}"
+        table.add_row(key, *figures, node, price.scope, price.basis, price.source)
     show(table)
     if machine.static is not None:
         show_static(machine.static)

@@ -88,6 +88,13 @@ class Accelerator:
         """
         key = self.price_key(component, action)
         if key not in self.prices:
+            kind = self.architecture.kind
+            if not _has_action(key, self.architecture, complete=self.complete):
+                raise InvalidInput(
+                    f"accelerator {self.name!r} of kind {kind} has no action {key!r} (needed by component "
+                    f"{component!r}), so the counts are of another machine; run the trace on this accelerator, or "
+                    f"price its counts with an accelerator like the one that they were made on"
+                )
             raise InvalidInput(
                 f"accelerator {self.name!r} has no price for {key!r} (needed by component {component!r}); "
                 f"add prices.{key}_pj to its file. Priced: {', '.join(sorted(self.prices))}"
@@ -172,8 +179,8 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
     architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
     if file.static is not None and file.complete and not isinstance(architecture, Event):
         raise InvalidInput(
-            f"{where}: static: a machine of kind {kind} has no static part, so the section would be ignored; remove it, "
-            f"or describe the machine as kind event"
+            f"{where}: static: a machine of kind {kind} has no static part, so the section would be ignored; remove "
+            f"it, or describe the machine as kind event"
         )
     entries = dict(file.prices)
     technology, defaults = _technology(entries, architecture, where, complete=file.complete)
@@ -233,32 +240,46 @@ def memory_prices(
     return prices
 
 
+def _actions(architecture: Architecture, *, complete: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a kind of machine does besides memory accesses: operations that bear a type of numbers, and plain names."""
+    if isinstance(architecture, Event):
+        return (), CHIP_EVENTS
+    if not complete:  # a chip of which too little is known to lay a network out shows the prices there are
+        return TYPED_OPERATIONS, SYNAPTIC_OPERATIONS + CHIP_EVENTS
+    return (TYPED_OPERATIONS, ()) if isinstance(architecture, Grid) else ((), SYNAPTIC_OPERATIONS)
+
+
+def _has_action(key: str, architecture: Architecture, *, complete: bool) -> bool:
+    """Whether a kind of machine can have the action that a price is named by."""
+    typed, bare = _actions(architecture, complete=complete)
+    memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
+    head, _, tail = key.partition(".")
+    return (
+        key in bare
+        or (head in typed and NUMBER_TYPE.fullmatch(tail) is not None)
+        or (head in memories and tail in MEMORY_ACTIONS)
+    )
+
+
 def _refuse_unused(
     own: Mapping[str, Price], known: Mapping[str, Price], architecture: Architecture, where: str, *, complete: bool
 ) -> None:
     """A price under a name that no action has would be silently ignored: refuse it."""
-    typed: tuple[str, ...] = TYPED_OPERATIONS if isinstance(architecture, Grid) else ()
-    bare: tuple[str, ...] = SYNAPTIC_OPERATIONS if isinstance(architecture, Operations) else ()
-    if isinstance(architecture, Event):
-        bare = CHIP_EVENTS
-    elif not complete:  # a chip of which too little is known to lay a network out shows the prices there are
-        typed, bare = TYPED_OPERATIONS, SYNAPTIC_OPERATIONS + CHIP_EVENTS
-    memories = {memory.name for memory in architecture.memories} if isinstance(architecture, Grid) else set()
+    typed, bare = _actions(architecture, complete=complete)
     for key in own:
-        head, _, tail = key.partition(".")
-        if key in known or key in bare or (head in memories and tail in MEMORY_ACTIONS):
+        if key in known or _has_action(key, architecture, complete=complete):
             continue
+        head, _, tail = key.partition(".")
         if head in typed:
-            if NUMBER_TYPE.fullmatch(tail):
-                continue
             raise InvalidInput(
                 f"{where}: prices.{key}_pj: {tail!r} is no type of numbers; use prices.{head}.<type>_pj with int or "
                 f"float and 1 to 64 bits, such as int8, int16, int32, float16 or float32"
             )
-        names = ", ".join((*(f"{name}.<type>" for name in typed), *bare, *(f"{name}.read" for name in sorted(memories))))
+        memories = architecture.memories if isinstance(architecture, Grid) else ()
+        accesses = [f"{memory.name}.{action}" for memory in memories for action in MEMORY_ACTIONS]
+        names = ", ".join([*(f"{name}.<type>" for name in typed), *bare, *accesses])
         raise InvalidInput(
             f"{where}: prices.{key}_pj prices no action of this machine; use one of {names}, each followed by _pj"
-            + (", and .write_pj of each memory" if memories else "")
         )
 
 

@@ -48,9 +48,9 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
     """Place a workload's weights and potentials in a grid's memories.
 
     Weights: resident in the first level if the whole network fits there, channel vectors and the tables of per-step
-    gains (which grow with ``steps``) included. If not, every
-    layer is loaded from the first later level with room for the whole network (the last is unlimited) once per inference
-    (once per step with time outer), in as many passes over its input as the first level needs to hold it. Layers that share a population run together, step by step, so
+    gains (which grow with ``steps``) included. If not, every layer is loaded from the first later level with room for
+    the whole network (the last is unlimited) once per inference (once per step with time outer), in as many passes
+    over its input as the first level needs to hold it. Layers that share a population run together, step by step, so
     their weights share the memory.
 
     Potentials: with time inner a layer's potentials live only while that layer is at work, so the first level must

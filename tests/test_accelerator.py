@@ -90,11 +90,23 @@ def test_a_file_overrides_single_prices_of_its_technology(tmp_path):
         ("prices/dram.read", {"value": 1, "basis": "measured", "source": "me"}, "rename it to dram.read_pj"),
         ("prices/defaults", 3, "prices.defaults is 3; it must be a mapping"),
         ("prices/dran.read_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices no action of this machine"),
-        ("prices/add.flot32_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.flot32_pj: 'flot32' is no type of numbers; use .*int8.*float32"),
+        (
+            "prices/add.flot32_pj",
+            {"value": 1, "basis": "measured", "source": "me"},
+            "prices.add.flot32_pj: 'flot32' is no type of numbers; use .*int8.*float32",
+        ),
         ("prices/add_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add_pj: '' is no type"),
-        ("prices/add.int128_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.add.int128_pj: 'int128' is no type"),
+        (
+            "prices/add.int128_pj",
+            {"value": 1, "basis": "measured", "source": "me"},
+            "prices.add.int128_pj: 'int128' is no type",
+        ),
         ("prices/accumulate_pj", {"value": 1, "basis": "measured", "source": "me"}, "use one of add.<type>"),
-        ("prices/accumulate.int8_pj", {"value": 1, "basis": "measured", "source": "me"}, "prices.accumulate.int8_pj prices no action"),
+        (
+            "prices/accumulate.int8_pj",
+            {"value": 1, "basis": "measured", "source": "me"},
+            "prices.accumulate.int8_pj prices no action",
+        ),
         ("schema", "spikejoule.accelerator/9", "schema: .*spikejoule.accelerator/1"),
         ("title", None, "title: is missing"),
         ("colour", "red", "colour: unknown key"),
@@ -172,3 +184,12 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_an_action_without_a_price_is_an_error_that_says_how_to_mend_it(tmp_path):
     with pytest.raises(InvalidInput, match=r"no price for 'sigmoid.int4'.*add prices.sigmoid.int4_pj"):
         load(tmp_path, GOOD).price("gate", "sigmoid.int4")
+
+
+@pytest.mark.parametrize(("component", "action"), [("weights", "write"), ("synapse", "add.float32")])
+def test_an_action_of_another_kind_of_machine_is_not_asked_for_in_the_file(component, action):
+    with pytest.raises(
+        InvalidInput, match="'truenorth' of kind event has no action .*of another machine; run"
+    ) as error:
+        load_accelerator("truenorth").price(component, action)
+    assert "to its file" not in str(error.value)

@@ -207,7 +207,8 @@ def test_the_static_part_is_shown_with_unit_basis_and_source():
 
 def test_incomplete_chips_are_marked_in_the_list():
     result = CliRunner().invoke(cli.app, ["accelerators", "list"], catch_exceptions=False)
-    marked = {line.split()[0] for line in result.output.splitlines() if line.rstrip().endswith("(incomplete: no total)")}
+    lines = map(str.rstrip, result.output.splitlines())
+    marked = {line.split()[0] for line in lines if line.endswith("(incomplete: no total)")}
     assert marked == {"morphic", "odin", "spinnaker2-hoeppner2021", "spinnaker2-prototype"}
 
 

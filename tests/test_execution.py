@@ -102,13 +102,15 @@ def test_every_row_of_the_live_gate(counts):
 
 
 def frozen(monkeypatch) -> Workload:
-    """Of a network with live gates whose gains were folded: 1x4x4 -> 2 maps, padded -> 4 binary neurons -> 3 classes."""
+    """Of a network with live gates, gains folded: 1x4x4 -> 2 maps (padded) -> 4 binary neurons -> 3 classes."""
     nodes = [
         Node(name="conv1", source="input", channels=2),
         Node(name="fc1", kind="linear", source="conv1", channels=4),
     ]
     monkeypatch.setitem(NETWORKS, "ledger", Layout(lambda residual: nodes, pooled=False))
-    config = NetworkConfig(network="ledger", input_shape=(1, 4, 4), classes=3, steps=2, weight_bits=1, gate=GateConfig())
+    config = NetworkConfig(
+        network="ledger", input_shape=(1, 4, 4), classes=3, steps=2, weight_bits=1, gate=GateConfig()
+    )
     live = SpikingNetwork(config)
     assert [layer.gate for layer in live.workload().layers] == ["live", "live", None]
     return fold_gains(live, {"conv1": torch.tensor([0.5, 2.0]), "fc1": torch.tensor([0.5, 1.0, 2.0, 3.0])}).workload()
