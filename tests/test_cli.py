@@ -242,7 +242,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_earlier_results_whole(trace, t
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--variant", "ANN"), "variant 'ANN' is not known"), (("--config", "none.yaml"), "none.yaml: cannot be read")],
+    [(("--variant", "ANN"), "variant 'ANN' is not known"), (("--config", "none.yaml"), "none.yaml' is not known")],
 )
 def test_training_by_name_or_by_file_is_checked(words, message):
     result = CliRunner().invoke(cli.app, ["train", *words])

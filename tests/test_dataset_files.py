@@ -317,7 +317,7 @@ def test_networks_train_on_samples_from_disk(folder):
     losses = []
     for samples in (data, in_memory):
         _, epochs = fit(config, samples)
-        *_, rows = epochs
+        *_, (_, rows) = epochs
         losses.append([row.value for row in rows if row.quantity in ("train_loss", "validation_loss")])
     assert losses[0] == losses[1]
 
