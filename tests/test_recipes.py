@@ -6,7 +6,8 @@ from importlib.resources import files
 import pytest
 from spikejoule.models.agmm import GateConfig
 from spikejoule.models.config import TrainConfig
-from spikejoule.models.networks import NetworkConfig, SpikingNetwork
+from spikejoule.models.fit import network_config
+from spikejoule.models.networks import SpikingNetwork
 from spikejoule.models.recipes import load_recipe
 from spikejoule.sim.errors import InvalidInput
 
@@ -25,19 +26,8 @@ def test_shipped_recipes_build_their_network_and_name_their_source(name):
     assert recipe.published is not None
     assert recipe.published.source
     assert recipe.config.learning_rate is not None
-    config, data = recipe.config, recipe.data
-    network = NetworkConfig(
-        network=config.network,
-        input_shape=data.input_shape,
-        classes=data.classes,
-        steps=config.steps,
-        input_kind=data.input_kind,
-        held_input=data.held_input,
-        weight_bits=config.weight_bits,
-        gate=config.gate,
-        width=0.05,
-    )
-    assert SpikingNetwork(network).workload().input_shape == data.input_shape
+    network = network_config(replace(recipe.config, width=0.05), recipe.data)
+    assert SpikingNetwork(network).workload().input_shape == recipe.data.input_shape
 
 
 def test_the_published_rows_of_agmm_are_there():
