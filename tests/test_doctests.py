@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 import spikejoule
 
-PACKAGES = ("sim", "models", "energy", "reports")
+PACKAGES = ("sim", "models", "energy", "reports", "commands")
 
 
 def modules() -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from spikejoule import cli
+from spikejoule.commands import pricing
 from spikejoule.energy.accelerator import accelerator_names, load_accelerator
 from spikejoule.sim.trace import TraceWriter
 from spikejoule.sim.workload import Conv2d, Linear, Workload
@@ -91,5 +92,5 @@ def test_the_table_adds_up_to_the_energy(trace):
 
 
 def test_figures_that_json_lacks_are_null_and_text():
-    made = cli._json_figures({"a": [math.nan, math.inf, -math.inf, 1.5], "b": (None, "x", 3)})
+    made = pricing._json_figures({"a": [math.nan, math.inf, -math.inf, 1.5], "b": (None, "x", 3)})
     assert made == {"a": [None, "inf", "-inf", 1.5], "b": [None, "x", 3]}
