@@ -17,7 +17,8 @@ import numpy as np
 from .ablation_file import FIELDS, FLOAT_STATE, STATE_BITS, STATES, Ablation, Hypercube
 from .energy.accelerator import load_accelerator
 from .energy.files import parse_yaml, validate
-from .models.config import TrainConfig, config_from_dict, config_to_dict, variant_config
+from .models.config import TrainConfig, config_from_dict, config_to_dict
+from .models.variants import variant_config
 from .sim.errors import InvalidInput
 
 # how nothing is penalised makes no difference

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from .energy.prices import FORBID_UNKNOWN
-from .models.config import ALL_VARIANTS, TrainConfig
+from .models.config import TrainConfig
+from .models.variants import ALL_VARIANTS
 
 STATE_BITS = "state_bits"
 FLOAT_STATE = 32
@@ -51,7 +52,7 @@ class Ablation:
     base : mapping
         Fields of `TrainConfig` that all runs share.
     variants : tuple of str
-        Keys of `spikejoule.models.config.ALL_VARIANTS`; each is swept.
+        Keys of `spikejoule.models.variants.ALL_VARIANTS`; each is swept.
     grid : mapping or list of mappings of axis to list of values
         One full grid, or several of which the union is taken. An axis is one of `AXES`.
     latin_hypercube : Hypercube, optional

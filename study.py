@@ -13,12 +13,13 @@ from .energy.accelerator import Accelerator, load_accelerator
 from .energy.estimate import EnergyEstimate
 from .energy.replayed import STATE_BITS, Replayed, replay_trace
 from .energy.variants import estimate_variants
-from .models.config import VARIANTS, TrainConfig, config_data, variant_config
+from .models.config import TrainConfig, config_data
 from .models.datasets import batches
 from .models.evaluate import as_input
 from .models.record import TRACE, record
 from .models.run import Run
 from .models.train import train, train_many
+from .models.variants import VARIANTS, variant_config
 from .reports.compare import Comparison, compare
 from .sim.errors import InvalidInput
 from .sim.files import write_table

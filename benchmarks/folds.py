@@ -18,7 +18,8 @@ from spikejoule.ablate import Job, Task
 from spikejoule.console import progress_bars
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.measuring import perform
-from spikejoule.models.config import TrainConfig, variant_config
+from spikejoule.models.config import TrainConfig
+from spikejoule.models.variants import variant_config
 from spikejoule.reports.paired import bootstrap_interval, distinguishable
 from spikejoule.workers import Bars, execute, local_pool
 

@@ -36,7 +36,7 @@ def report(
 ) -> None:
     """The main job: train the variants, record, count, price, and write the report."""
     from ..models.config import TrainConfig
-    from ..models.config import quick as shortened
+    from ..models.variants import quick as shortened
     from ..study import Study, run_study
 
     base = TrainConfig(dataset=dataset)

@@ -64,9 +64,10 @@ def train(
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""
     from ..models.agmm import GateConfig
-    from ..models.config import TrainConfig, variant_config
+    from ..models.config import TrainConfig
     from ..models.recipes import load_recipe
     from ..models.train import train as run_training
+    from ..models.variants import variant_config
 
     given = given_names(context)
     if variant is not None and given & {"weight_bits", "gate"}:

@@ -1,4 +1,4 @@
-"""What is trained: `TrainConfig`, the named variants and controls, and their tuned learning rates."""
+"""What is trained: `TrainConfig`, what its fields can be, its hash, and its form on file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from ..sim.errors import InvalidInput
@@ -16,6 +14,7 @@ from .agmm import GateConfig
 from .augment import Augmentation
 from .datasets import DATASETS, Dataset, Preprocessing, load_dataset
 from .layouts import NETWORKS, RESIDUALS
+from .rates import tuned_rate
 
 # Of the run folder; part of its hash. The hash covers only the fields that differ from their default, so that a new
 # field leaves every hash as it is, and so that CHANGING A DEFAULT NEEDS A NEW VERSION.
@@ -24,7 +23,6 @@ DERIVED = ("int8", "frozen")
 OPTIMISERS = ("adam", "sgd", "adamw")
 PRECISIONS = ("no", "bf16", "fp16")
 PENALTIES = ("mean", "hinge")
-_RATES_FILE = "configs/learning_rates.yaml"
 
 
 @dataclass(frozen=True)
@@ -193,85 +191,9 @@ def _changed(value: Any) -> dict[str, Any]:
     return {f.name: _changed(v) if dataclasses.is_dataclass(v) else v for f, v in fields if v != f.default}
 
 
-# name -> what distinguishes the variants of the main job
-VARIANTS: dict[str, dict[str, Any]] = {
-    "SNN fp32": {"weight_bits": 32},
-    "SNN int8": {"weight_bits": 32, "derived": "int8"},
-    "BSNN": {"weight_bits": 1},
-    "BSNN + constant gain": {"weight_bits": 1, "gate": GateConfig("constant")},
-    "BSNN + AGMM": {"weight_bits": 1, "gate": GateConfig("agmm")},
-    "BSNN + AGMM, frozen": {"weight_bits": 1, "gate": GateConfig("agmm"), "derived": "frozen"},
-}
-
-# What the main job leaves out: does a gain help full precision as much, is it the data or alpha[t] alone, and do the
-# gate's two unpublished options matter?
-CONTROLS: dict[str, dict[str, Any]] = {
-    "SNN fp32 + constant gain": {"weight_bits": 32, "gate": GateConfig("constant")},
-    "SNN fp32 + AGMM": {"weight_bits": 32, "gate": GateConfig("agmm")},
-    "BSNN + alpha[t]": {"weight_bits": 1, "gate": GateConfig("alpha")},
-    "BSNN + AGMM (detached)": {"weight_bits": 1, "gate": GateConfig("agmm", detach=True)},
-    "BSNN + AGMM (sample)": {"weight_bits": 1, "gate": GateConfig("agmm", axes="sample")},
-    "BSNN + AGMM (sample, detached)": {"weight_bits": 1, "gate": GateConfig("agmm", axes="sample", detach=True)},
-}
-ALL_VARIANTS = {**VARIANTS, **CONTROLS}
-
-
-def variant_config(name: str, base: TrainConfig | None = None) -> TrainConfig:
-    """The config of a named variant or control; everything else is taken from ``base``.
-
-    Raises
-    ------
-    InvalidInput
-        If the name is not in `ALL_VARIANTS`.
-
-    Examples
-    --------
-    >>> variant_config("SNN int8").weight_bits
-    32
-    """
-    if name not in ALL_VARIANTS:
-        raise InvalidInput(f"variant {name!r} is not known; use one of {'; '.join(ALL_VARIANTS)}")
-    return dataclasses.replace(base or TrainConfig(), **{"gate": None, "derived": None, **ALL_VARIANTS[name]})
-
-
-def quick(config: TrainConfig) -> TrainConfig:
-    """The same variant trained briefly on part of the data: a real result, but a lower accuracy."""
-    return dataclasses.replace(config, epochs=5, train_samples=512)
-
-
-@cache  # the file is the package's own, and a sweep asks for hundreds of configs
-def tuned_rate(dataset: str, variant: str) -> float:
-    """The learning rate that configs/learning_rates.yaml holds for a variant on a data set.
-
-    Raises
-    ------
-    InvalidInput
-        If there is none: give `TrainConfig.learning_rate`, or tune.
-    """
-    table = read_rates()
-    source = table["borrowed"].get(dataset, dataset)
-    try:
-        return float(table["chosen"][source][variant])
-    except KeyError:
-        raise InvalidInput(
-            f"no tuned learning rate for {variant!r} on {dataset!r} in {_RATES_FILE}; set learning_rate, or choose one "
-            f"on validation data: write_rates([tune(TrainConfig(dataset={source!r}), variants=[{variant!r}])], "
-            f"{_RATES_FILE!r}), both from spikejoule.models.tune"
-        ) from None
-
-
 def config_data(config: TrainConfig) -> Dataset:
     """The data set that a config trains, validates and tests on."""
     return load_dataset(config.dataset, config.steps, fold=config.fold, preprocessing=config.preprocessing)
-
-
-def read_rates() -> dict[str, Any]:
-    """The content of configs/learning_rates.yaml: grid, rule, chosen rates and the table they were chosen from."""
-    import yaml
-
-    package = __package__.rpartition(".")[0]
-    table: dict[str, Any] = yaml.safe_load(files(package).joinpath(_RATES_FILE).read_text(encoding="utf-8"))
-    return table
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from .config import TrainConfig
 from .datasets import Dataset, Split, batches
 from .devices import make_accelerator
 from .evaluate import reproducible
-from .fit import Stepper, batch_size, make_optimiser, network_config, set_rate
+from .fit import batch_size, network_config
 from .networks import SpikingNetwork
+from .stepper import Stepper, make_optimiser, set_rate
 
 _SPIKE_RATE = 0.1  # of the made events; time and memory of dense convolutions do not depend on it
 _POLL_S = 0.002

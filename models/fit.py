@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,50 +14,18 @@ from torch import Tensor
 
 from ..sim.errors import InvalidInput
 from .augment import augment, augmentation_rng
-from .checkpoint import Checkpoint, CheckpointFile, load_optimiser, optimiser_tensors
+from .checkpoint import CheckpointFile
 from .config import TrainConfig
 from .datasets import Dataset, Split, batches
 from .devices import make_accelerator
-from .divergence import find_divergence
-from .evaluate import Evaluation, LogRow, as_input, evaluate, reproducible, validation_rows
+from .evaluate import Evaluation, LogRow, evaluate, reproducible, validation_rows
 from .monitors import WeightMonitor
 from .networks import NetworkConfig, SpikingNetwork
-from .objective import Objective
+from .position import Position, restore, to_checkpoint
+from .stepper import Stepper, make_optimiser, rate_at, set_rate
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-_LOWEST_SCALE = 1.0  # of fp16's loss: below it gradients overflow although nothing is scaled up any more
-
-
-@dataclass
-class Position:
-    """Where a training stands, beside weights and moments: plain data, as a checkpoint keeps it.
-
-    Attributes
-    ----------
-    epoch : int
-        The present one, from 1.
-    step : int
-        Optimiser steps done in it.
-    sums : list of float
-        Of the epoch's steps: cross-entropy, penalty, hits.
-    order : dict
-        State of the generator of sample orders at the epoch's start.
-    best : tuple of float
-        Validation accuracy and minus loss of the best epoch; empty before the first.
-    best_epoch : int
-    rows : list of LogRow
-        Of all finished epochs.
-    """
-
-    epoch: int = 1
-    step: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    order: dict[str, Any] = field(default_factory=dict)
-    best: tuple[float, ...] = ()
-    best_epoch: int = 0
-    rows: list[LogRow] = field(default_factory=list)
 
 
 def fit(
@@ -105,7 +70,7 @@ def _epochs(
     now, random, best_weights = Position(), None, dict[str, Tensor]()
     saved = None if file is None else file.read()
     if saved is not None:
-        now, random, best_weights = _restore(saved, model, optimiser, stepper)
+        now, random, best_weights = restore(saved, model, optimiser, stepper)
         order.bit_generator.state = now.order
     yield now.epoch - 1, list(now.rows)
 
@@ -125,7 +90,7 @@ def _epochs(
                 now.sums = [total + value for total, value in zip(now.sums, sums, strict=True)]
                 now.step += 1
                 if file is not None and accelerator.is_main_process and file.due():
-                    file.write(_checkpoint(now, model, optimiser, stepper, best_weights))
+                    file.write(to_checkpoint(now, model, optimiser, stepper, best_weights))
             if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
                 raise stepper.divergence(None, f"in the last optimiser step of epoch {now.epoch}")
             validation = evaluate(model, data.validation)
@@ -151,74 +116,6 @@ def _epochs(
             break
     if config.patience is not None:
         model.load_state_dict(best_weights)
-
-
-class Stepper:
-    """One optimiser step after another: the objective, its optimiser and the monitor of its weights."""
-
-    def __init__(
-        self, model: SpikingNetwork, optimiser: torch.optim.Optimizer, config: TrainConfig, accelerator: Accelerator
-    ) -> None:
-        self.config, self.accelerator = config, accelerator
-        self.plain = Objective(model, config)
-        self.objective, self.optimiser = accelerator.prepare(self.plain, optimiser)
-        weights = {name: layer.get_parameter("weight") for name, layer in model.synapses.items()}
-        self.monitor = WeightMonitor(weights, model.binarised)
-
-    def step(self, inputs: NDArray[Any], labels: NDArray[np.int64], where: str) -> list[float]:
-        """One optimiser step on one batch: cross-entropy, penalty (means over its samples) and hits.
-
-        Raises
-        ------
-        InvalidInput
-            If loss or gradients are not finite; ``where`` says when, the message adds in which layer.
-        """
-        accelerator, config = self.accelerator, self.config
-        sums = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
-        self.optimiser.zero_grad()
-        for index, part in enumerate(self._parts(inputs, labels)):
-            last = index + 1 == config.accumulate
-            with nullcontext() if last else accelerator.no_sync(self.objective):
-                loss, figures = self.objective(*part)
-                if not math.isfinite(loss.item()):
-                    raise self.divergence((inputs, labels), where)
-                accelerator.backward(loss)
-            sums += figures
-        if config.clip_norm is not None:
-            accelerator.clip_grad_norm_(self.plain.parameters(), config.clip_norm)
-        scaler = accelerator.scaler
-        if scaler is not None and config.clip_norm is None:  # clipping has unscaled them already
-            accelerator.unscale_gradients()  # fp16 leaves out a step whose gradients overflow, and lowers the scale
-        if not self.monitor.before_step() and (scaler is None or scaler.get_scale() < _LOWEST_SCALE):
-            raise self.divergence((inputs, labels), where)
-        self.optimiser.step()
-        self.monitor.after_step()
-        if accelerator.num_processes > 1:
-            sums = accelerator.reduce(sums, "sum")
-        loss_sum, penalty_sum, hits = sums.tolist()
-        parts = config.accumulate * accelerator.num_processes
-        return [loss_sum / parts, penalty_sum / parts, hits]
-
-    def _parts(self, inputs: NDArray[Any], labels: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's share of a batch, in the parts that are computed one after the other."""
-        accelerator, parts = self.accelerator, self.config.accumulate * self.accelerator.num_processes
-        for index in range(self.config.accumulate):
-            rows = slice(index * accelerator.num_processes + accelerator.process_index, None, parts)
-            target = torch.from_numpy(np.ascontiguousarray(labels[rows])).to(accelerator.device)
-            yield as_input(inputs[:, rows], self.config.steps, accelerator.device), target
-
-    def divergence(self, batch: tuple[NDArray[Any], NDArray[np.int64]] | None, where: str) -> InvalidInput:
-        """What to raise when a value is not finite; the batch is run again to find out which."""
-        config, found = self.config, None
-        for part in () if batch is None else self._parts(*batch):
-            found = found or find_divergence(self.plain, *part)
-        if found is None:
-            broken = (n for n, value in self.plain.network.named_parameters() if not bool(torch.isfinite(value).all()))
-            found = f"the parameter {next(broken, 'of some layer')!r}"
-        return InvalidInput(
-            f"training of {config.variant}, seed {config.seed}: {found} became infinite or not a number {where}; "
-            f"lower learning_rate (now {config.learning_rate:g}) or check the data; no run was written"
-        )
 
 
 def batch_size(config: TrainConfig, samples: int, processes: int) -> int:
@@ -260,30 +157,6 @@ def network_config(config: TrainConfig, data: Dataset) -> NetworkConfig:
     )
 
 
-def make_optimiser(model: SpikingNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser; weight decay acts on weights of convolutions and classifier only, which have two axes or more."""
-    decayed = [value for value in model.parameters() if value.dim() > 1]
-    rest = [value for value in model.parameters() if value.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    rate = float(config.learning_rate or 0.0)
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimiser](groups, lr=rate)
-
-
-def rate_at(config: TrainConfig, step: int, steps: int) -> float:
-    """Learning rate of an optimiser step, counted from 0: linear warm-up, then a cosine down to nought."""
-    peak, warm = float(config.learning_rate or 0.0), max(1, round(config.warm_up * steps))
-    if step < warm:
-        return peak * ((step + 1) / warm)
-    return peak * (0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
-
-
-def set_rate(optimiser: torch.optim.Optimizer, config: TrainConfig, step: int, steps: int) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate_at(config, step, steps)
-
-
 def _merit(validation: Evaluation) -> tuple[float, float]:
     """Of two epochs the better has the higher accuracy, or at equal accuracy the lower loss."""
     return validation.accuracy, -validation.loss
@@ -296,43 +169,3 @@ def _weight_rows(epoch: int, monitor: WeightMonitor) -> list[LogRow]:
             if value is not None:
                 rows.append(LogRow(epoch, name, quantity, float(value)))
     return rows
-
-
-def _checkpoint(
-    now: Position,
-    model: SpikingNetwork,
-    optimiser: torch.optim.Optimizer,
-    stepper: Stepper,
-    best_weights: dict[str, Tensor],
-) -> Checkpoint:
-    groups = {
-        "model": model.state_dict(),
-        "optimiser": optimiser_tensors(optimiser),
-        "monitor": stepper.monitor.state(),
-        "best": best_weights,
-        "random": {"torch": torch.get_rng_state()},
-    }
-    tensors = {f"{group}/{name}": value for group, named in groups.items() for name, value in named.items()}
-    scaler = stepper.accelerator.scaler
-    return Checkpoint(
-        tensors, {"position": dataclasses.asdict(now), "scaler": None if scaler is None else scaler.state_dict()}
-    )
-
-
-def _restore(
-    saved: Checkpoint, model: SpikingNetwork, optimiser: torch.optim.Optimizer, stepper: Stepper
-) -> tuple[Position, Tensor, dict[str, Tensor]]:
-    """Load what `_checkpoint` gathered; the position, torch's random state and the best weights."""
-    groups: dict[str, dict[str, Tensor]] = {}
-    for key, value in saved.tensors.items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = value
-    model.load_state_dict(groups["model"])
-    load_optimiser(optimiser, groups["optimiser"])
-    stepper.monitor.load(groups["monitor"])
-    if stepper.accelerator.scaler is not None:
-        stepper.accelerator.scaler.load_state_dict(saved.facts["scaler"])
-    position = dict(saved.facts["position"])
-    rows = [LogRow(*row) for row in position.pop("rows")]
-    now = Position(**{**position, "best": tuple(position["best"])}, rows=rows)
-    return now, groups["random"]["torch"], groups.get("best", {})

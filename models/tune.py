@@ -10,9 +10,11 @@ from typing import Any
 
 from ..sim.errors import InvalidInput
 from ..sim.files import replacing
-from .config import CONTROLS, VARIANTS, TrainConfig, read_rates, variant_config
+from .config import TrainConfig
+from .rates import read_rates
 from .run import Run
 from .train import Progress, train_many
+from .variants import CONTROLS, VARIANTS, variant_config
 
 GRID = (0.005, 0.01, 0.02, 0.04, 0.08)
 SEEDS = (100, 101)  # not those of any reported training
@@ -58,7 +60,7 @@ def tune(
     base : TrainConfig, optional
         Everything but the variant, the rate and the seed; the default config unless given.
     variants : sequence of str
-        Names of `spikejoule.models.config.ALL_VARIANTS` that are trained: `TRAINED_VARIANTS`, `TRAINED_CONTROLS`.
+        Names of `spikejoule.models.variants.ALL_VARIANTS` that are trained: `TRAINED_VARIANTS`, `TRAINED_CONTROLS`.
     rates, seeds : sequence
         The grid, the same for every variant.
     runs, workers, progress

@@ -7,15 +7,8 @@ import math
 import pytest
 from spikejoule.models import config as module
 from spikejoule.models.agmm import GateConfig
-from spikejoule.models.config import (
-    ALL_VARIANTS,
-    CONTROLS,
-    VARIANTS,
-    TrainConfig,
-    config_from_dict,
-    config_to_dict,
-    variant_config,
-)
+from spikejoule.models.config import TrainConfig, config_from_dict, config_to_dict
+from spikejoule.models.variants import ALL_VARIANTS, CONTROLS, VARIANTS, variant_config
 from spikejoule.sim.errors import InvalidInput
 
 

@@ -16,9 +16,10 @@ from spikejoule.models.config import TrainConfig
 from spikejoule.models.datasets import load_dataset
 from spikejoule.models.devices import make_accelerator
 from spikejoule.models.evaluate import evaluate
-from spikejoule.models.fit import Stepper, make_optimiser, network_config, rate_at
+from spikejoule.models.fit import network_config
 from spikejoule.models.networks import SpikingNetwork
 from spikejoule.models.run import Run
+from spikejoule.models.stepper import Stepper, make_optimiser, rate_at
 from spikejoule.models.train import train, train_many
 from spikejoule.sim.errors import InvalidInput
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -11,21 +11,15 @@ import numpy as np
 import pytest
 import torch
 from spikejoule.models.agmm import GateConfig
-from spikejoule.models.config import (
-    VARIANTS,
-    TrainConfig,
-    config_from_dict,
-    config_to_dict,
-    quick,
-    read_rates,
-    variant_config,
-)
+from spikejoule.models.config import TrainConfig, config_from_dict, config_to_dict
 from spikejoule.models.datasets import load_dataset
 from spikejoule.models.derive import derive
 from spikejoule.models.evaluate import evaluate
+from spikejoule.models.rates import read_rates
 from spikejoule.models.run import Run
 from spikejoule.models.train import train, train_many
 from spikejoule.models.tune import TRAINED_VARIANTS, choose, tune, write_rates
+from spikejoule.models.variants import VARIANTS, quick, variant_config
 from spikejoule.sim.errors import InvalidInput
 
 TINY = TrainConfig(dataset="digits", steps=2, width=0.25, epochs=2, train_samples=96, learning_rate=0.02)
