@@ -25,7 +25,11 @@ def list_accelerators() -> None:
 
 
 @app.command("show", epilog="Example: spikejoule accelerators show event-driven-45nm")
-def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of a .yaml file.")]) -> None:
+def show_accelerator(
+    name: Annotated[
+        str, typer.Argument(help="A name from 'accelerators list', or your own .yaml file.", show_default=False)
+    ],
+) -> None:
     """Show an accelerator's notes, every price and its static part, with range, basis and source."""
     from ..energy.accelerator import load_accelerator
 
@@ -44,7 +48,9 @@ def show_accelerator(name: Annotated[str, typer.Argument(help="Name, or path of 
 
 
 @app.command("validate", epilog="Example: spikejoule accelerators validate mychip.yaml")
-def validate_accelerator(file: Annotated[str, typer.Argument(help="Path of a .yaml file, or a name.")]) -> None:
+def validate_accelerator(
+    file: Annotated[str, typer.Argument(help="Your own .yaml file, or a name.", show_default=False)],
+) -> None:
     """Check an accelerator file: keys, figures, units and memories."""
     from ..energy.accelerator import load_accelerator
 

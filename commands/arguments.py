@@ -19,14 +19,17 @@ class Format(StrEnum):
     pdf = "pdf"
 
 
-Runs = Annotated[Path, typer.Option(help="Folder of run folders.")]
+Runs = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 TraceArgument = Annotated[
     Path, typer.Argument(help="A trace (.zarr), or a run folder that holds one.", show_default=False)
 ]
 AcceleratorOption = Annotated[
     str, typer.Option("--accelerator", "-a", help="A name from 'accelerators list', or your own .yaml file.")
 ]
-Formats = Annotated[list[Format] | None, typer.Option("--format", help="Give it twice for both.", show_default="both")]
+Formats = Annotated[
+    list[Format] | None,
+    typer.Option("--format", help="Of the report: html or pdf; give it twice for both.", show_default="both"),
+]
 
 
 def given_names(context: typer.Context) -> set[str]:

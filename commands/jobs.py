@@ -22,13 +22,15 @@ def report(
     dataset: Annotated[
         str, typer.Option(help="digits-events, digits, or one whose files you have: see docs/datasets.md.")
     ] = "digits-events",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds per variant, from 0.")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds per variant, from 0.", show_default="3; 1 with --quick")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Short trainings on less data: real, but less accurate.")
     ] = False,
     tune: Annotated[bool, typer.Option("--tune", help="Repeat the choice of learning rates first.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Reports go to OUT.html and OUT.pdf.", show_default="out/DATASET")
+        Path | None, typer.Option(help="Reports go to OUT.html and OUT.pdf.", show_default="out/DATASET[-quick]")
     ] = None,
     runs: Runs = Path("runs"),
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
@@ -44,17 +46,20 @@ def report(
     out = out or Path("out") / (dataset + ("-quick" if quick else ""))
     with progress_bars() as progress:
         rates = _tune(base, out, runs=runs, workers=workers, progress=progress) if tune else {}
-        study = Study(base=base, seeds=tuple(range(1 if quick else seeds)), rates=rates)
+        study = Study(base=base, seeds=tuple(range(seeds or (1 if quick else 3))), rates=rates)
         comparison = run_study(study, runs=runs, workers=workers, progress=progress)
     print(comparison.headline())
     for path in comparison.write(out, formats=format_names(formats)):
         print(path)
 
 
-@app.command(epilog="Example: spikejoule ablate configs/ablate_quick.yaml --out out/quick", rich_help_panel=MAIN_JOB)
+@app.command(epilog="Example: spikejoule ablate ablate_quick --out out/quick", rich_help_panel=MAIN_JOB)
 def ablate(
     config: Annotated[
-        str, typer.Argument(help="A .yaml file, or the name of one that comes with the package.", show_default=False)
+        str,
+        typer.Argument(
+            help="A .yaml file, or the name of one in configs/: ablate_quick, ablate_events ...", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Table and reports go to OUT.parquet, .html, .pdf.", show_default="out/CONFIG")
@@ -62,7 +67,7 @@ def ablate(
     runs: Runs = Path("runs"),
     workers: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 2,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a dask scheduler that trains instead.", show_default=False)
+        str | None, typer.Option(help="Address of a dask scheduler whose workers train instead.", show_default=False)
     ] = None,
     formats: Formats = None,
 ) -> None:

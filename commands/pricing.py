@@ -81,16 +81,14 @@ def estimate(
         print(write_actions(result.actions, actions, origin), file=sys.stderr)
 
 
-@app.command(
-    epilog="Example: spikejoule price actions.parquet --accelerator event-driven-45nm", rich_help_panel=STEP_BY_STEP
-)
+@app.command(epilog="Example: spikejoule price actions.parquet --technology jouppi-7nm", rich_help_panel=STEP_BY_STEP)
 def price(
     table: Annotated[Path, typer.Argument(help="What `estimate --actions` wrote.", show_default=False)],
     accelerator: Annotated[
-        str | None, typer.Option("--accelerator", "-a", help="Name, or path of a .yaml file.", show_default=False)
+        str | None, typer.Option("--accelerator", "-a", help="A name from 'accelerators list', or your own .yaml file.")
     ] = None,
     technology: Annotated[
-        str | None, typer.Option(help="Or a technology: name, or path of a .yaml file.", show_default=False)
+        str | None, typer.Option(help="Instead: a technology, such as jouppi-7nm, or your own .yaml file.")
     ] = None,
 ) -> None:
     """Apply the prices of an accelerator or a technology to a stored action table."""
@@ -117,7 +115,7 @@ def compare(
     ],
     baseline: Annotated[str, typer.Option(help="The variant that ratios refer to.", show_default=False)],
     accelerator: AcceleratorOption = "event-driven-45nm",
-    out: Annotated[Path | None, typer.Option(help="Write OUT.html, OUT.pdf and tables.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write OUT.html, OUT.pdf and the tables.")] = None,
     formats: Formats = None,
 ) -> None:
     """Compare recorded networks on one accelerator."""

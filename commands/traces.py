@@ -11,7 +11,7 @@ import typer
 from ..console import new_table, progress_bars, show
 from .arguments import TraceArgument, trace_path
 
-app = typer.Typer(help="Look at recorded traces.", no_args_is_help=True)
+app = typer.Typer(help="Look at recorded traces, check them, rescue interrupted ones.", no_args_is_help=True)
 
 
 @app.command("info", epilog="Example: spikejoule trace info runs/0123456789abcdef")
@@ -59,7 +59,9 @@ def trace_head(
 
 
 @app.command("salvage", epilog="Example: spikejoule trace salvage out/mine.zarr")
-def trace_salvage(trace: Annotated[Path, typer.Argument(help="The path that a writer died at.")]) -> None:
+def trace_salvage(
+    trace: Annotated[Path, typer.Argument(help="The path at which a writer was interrupted.", show_default=False)],
+) -> None:
     """Make a trace of the whole samples that an interrupted writer left behind."""
     from ..sim.salvage import salvage
 

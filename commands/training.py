@@ -33,33 +33,39 @@ def train(
     dataset: Annotated[
         str, typer.Option(help="digits-events, digits, or one whose files you have: see docs/datasets.md.")
     ] = "digits-events",
-    network: Annotated[str, typer.Option(help="csnn, vgg11, vggsnn, resnet18, resnet19, mlp, recurrent ...")] = "csnn",
+    network: Annotated[
+        str, typer.Option(help="csnn, vgg11, vggsnn, resnet18, resnet18-imagenet, resnet19, mlp or recurrent.")
+    ] = "csnn",
     width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Time steps T.")] = 10,
     weight_bits: Annotated[int, typer.Option(help="1: binary, 32: full precision.")] = 1,
-    gate: Annotated[GateKind, typer.Option(help="Gate on the currents before the neurons.")] = GateKind.none,
-    seed: Annotated[int, typer.Option(help="Of initial weights and sample order.")] = 0,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training set.", show_default="the default")
+    gate: Annotated[
+        GateKind, typer.Option(help="Gain on the currents before the neurons: of AGMM, constant, or alpha per step.")
+    ] = GateKind.none,
+    seed: Annotated[int, typer.Option(help="Seed of initial weights and sample order.")] = 0,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 20,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate.", show_default="the tuned one")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate.", show_default="the tuned one")] = None,
     variant: Annotated[
         str | None,
-        typer.Option(help='A variant or control by name, such as "BSNN + alpha[t]"; instead of --weight-bits, --gate.'),
+        typer.Option(help='A variant or control by name, such as "BSNN + AGMM", instead of --weight-bits and --gate.'),
     ] = None,
     config_file: Annotated[
         str | None,
-        typer.Option("--config", help="A .yaml file, or the name of one in configs/; options above win over it."),
+        typer.Option("--config", help="A .yaml file, or the name of one in configs/; options given here win over it."),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Two optimiser steps on made data of the config's shape; nothing is written."),
+        typer.Option(
+            "--dry-run", help="Only tell size, memory and time, by two optimiser steps on made data of the same shape."
+        ),
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, or auto: the GPU if there is one.")] = "cpu",
     checkpoint_s: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints, from which a killed training goes on.")
     ] = 30,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard.", show_default="none")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Also log into this folder, for TensorBoard.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""

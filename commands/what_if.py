@@ -47,25 +47,26 @@ def breakeven(
 def sweep(
     trace: TraceArgument,
     accelerator: AcceleratorOption = "event-driven-45nm",
-    rates: Annotated[str, typer.Option(help="Firing rates, 0 to 1.")] = "0.02,0.05,0.1,0.2",
+    rates: Annotated[str, typer.Option(help="Firing rates, spikes per neuron and step, 0 to 1.")] = "0.02,0.05,0.1,0.2",
     steps: Annotated[str | None, typer.Option(help="Numbers of time steps.", show_default="the trace's own")] = None,
     weight_bits: Annotated[
         str | None, typer.Option(help="1: binary, 2: ternary, 3 to 31: integer, 32: float.", show_default="as they are")
     ] = None,
     layers: Annotated[
-        str | None, typer.Option(help="Layers that get another width.", show_default="all with weights")
+        str | None, typer.Option(help="Layers that --weight-bits changes.", show_default="all with weights")
     ] = None,
     memory_kib: Annotated[
-        str | None, typer.Option(help="Capacities of one memory in KiB.", show_default="the machine's own")
+        str | None,
+        typer.Option(help="Capacities of one memory in KiB, such as 8,64.", show_default="the machine's own"),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Which memory, by its name.", show_default="the weight memory")
+        str | None, typer.Option(help="Name of the memory that --memory-kib changes.", show_default="the weight memory")
     ] = None,
     input_rate: Annotated[
         float | None, typer.Option(help="Keep the network's input at this rate.", show_default="the swept one")
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Random inferences per row.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random spikes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random spikes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the tidy table here (.csv or .parquet).")] = None,
 ) -> None:
     """What the network of a trace would cost at other firing rates, steps, weight widths and memory sizes.
@@ -104,9 +105,11 @@ def sweep(
 @app.command(epilog="Example: spikejoule export runs/0123456789abcdef --sanafe out/sanafe", rich_help_panel=WHAT_IF)
 def export(
     trace: TraceArgument,
-    sanafe: Annotated[Path, typer.Option(help="Folder to write the two files to.", show_default=False)],
+    sanafe: Annotated[
+        Path, typer.Option(help="Folder to write network.yaml and architecture.yaml to.", show_default=False)
+    ],
     accelerator: AcceleratorOption = "loihi1-sanafe",
-    sample: Annotated[int, typer.Option(min=0, help="Whose input spikes.")] = 0,
+    sample: Annotated[int, typer.Option(min=0, help="The sample whose input is written.")] = 0,
     scale: Annotated[float, typer.Option(help="Factor on potentials, which SANA-FE rounds to 1/64.")] = 2.0**20,
 ) -> None:
     """Write a network, one sample's input and its mapping for the simulator SANA-FE: a second opinion."""

@@ -80,9 +80,7 @@ def test_the_pages_and_notebooks_use_public_names_only():
 
 
 def test_stored_actions_are_read_and_priced_without_loading_torch():
-    names = (
-        "read_actions, price_actions, load_technology, sweep, export_sanafe, load_parameters, score_table"
-    )
+    names = "read_actions, price_actions, load_technology, sweep, export_sanafe, load_parameters, score_table"
     result = fresh(f"import sys; from spikejoule import {names}; print('torch' in sys.modules)")
     assert result.stdout.split() == ["False"]
 
