@@ -112,10 +112,30 @@ class UniformNetwork:
 
 
 SCALING_BRANCH = UniformNetwork(synapses=11 * 256 * 256, neurons=10 * 256, sources=11 * 256)
-"""What one branch adds to the Loihi scaling series: ten layers of 256, eleven 256 x 256 blocks of synapses."""
+"""What one branch adds to the Loihi scaling series: ten layers of 256, eleven 256 x 256 blocks of synapses.
+
+The spikes of the first hidden layer take one packet more, to the branch."""
 KEYWORD_SPOTTER = UniformNetwork(synapses=390 * 256 + 256 * 256 + 256 * 29, neurons=512, sources=390 + 512)
 """Keyword spotting 390-256-256-29 (arXiv:1812.01739); the readout is taken to run off the chip."""
 KEYWORD_STEPS = 10  # inferred from the harness that the scaling runs share
+
+
+def scaling_network(branches: int) -> UniformNetwork:
+    """The network of the Loihi scaling series, 390-256-[``branches`` x 10 layers x 256]-256-29.
+
+    Without branches the two hidden layers feed each other, as in the keyword spotter; with them only the branches do
+    (github:abr/power_benchmarks, ``ScaledModel``, stated there to grow as the network on Loihi did).
+    """
+    if branches < 0:
+        raise InvalidInput(f"branches is {branches}; it must be an integer from 0")
+    if branches == 0:
+        return KEYWORD_SPOTTER
+    ends, branch = KEYWORD_SPOTTER, SCALING_BRANCH
+    return UniformNetwork(
+        synapses=ends.synapses - 256 * 256 + branches * branch.synapses,
+        neurons=ends.neurons + branches * branch.neurons,
+        sources=ends.sources - 256 + branches * branch.sources,
+    )
 
 
 def event_energy_pj(accelerator: Accelerator, actions: Mapping[str, float], bound: Bound = "value") -> float:
@@ -206,6 +226,18 @@ def matching_rate(accelerator: Accelerator, network: UniformNetwork, measured_pj
 def keyword_spotting_pj(accelerator: Accelerator, rate: float) -> float:
     """Event energy of one keyword-spotting inference on Loihi 1 (ten steps), in pJ."""
     return uniform_energy_pj(accelerator, KEYWORD_SPOTTER, rate, KEYWORD_STEPS)
+
+
+def scaling_pj(accelerator: Accelerator, branches: int, rate: float) -> float:
+    """Event energy of one inference of the Loihi scaling series (ten steps) at one mean rate, in pJ.
+
+    Examples
+    --------
+    >>> from spikejoule.energy.accelerator import load_accelerator
+    >>> round(scaling_pj(load_accelerator("loihi1-davies2018"), 10, 0.1) * 1e-6, 1)
+    187.0
+    """
+    return uniform_energy_pj(accelerator, scaling_network(branches), rate, KEYWORD_STEPS)
 
 
 @dataclass(frozen=True)
