@@ -36,6 +36,7 @@ def draw(rows: list[Row], text: str, path: Path) -> None:
         axes.set_axisbelow(True)
         axes.set(xscale="log", xlabel="predicted over measured", yticks=range(len(labels)), yticklabels=labels)
         axes.set_ylim(len(labels) - 0.4, -0.6)
+        figure.set_layout_engine("constrained", w_pad=0.15)  # other fonts are wider
         _legend(figure, colours, marks)
         figure.savefig(path, metadata={"Date": None, "Description": digest(text)})
         plt.close(figure)
@@ -47,7 +48,7 @@ def _legend(figure: Any, colours: dict[str, str], marks: dict[str, str]) -> None
 
     handles = [Line2D([], [], color="k", marker=mark, linestyle="none", label=name) for name, mark in marks.items()]
     hollow = {"color": "k", "markerfacecolor": "none", "marker": "o", "linestyle": "none"}
-    handles.append(Line2D([], [], label="hollow: in no band", **hollow))
+    handles.append(Line2D([], [], label="hollow, x: in no band", **hollow))
     chips = [name for name in colours if "-" in name or name == "truenorth"] + ["both loihi1 files"]
     handles += [Line2D([], [], color=colours.get(name, "0.3"), linewidth=4, label=name) for name in chips]
     figure.legend(handles=handles, loc="outside upper center", ncols=5, frameon=False)
