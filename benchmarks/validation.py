@@ -42,7 +42,7 @@ VALIDATED = {
     "loihi1-sanafe": (LOIHI, "{bands}"),
     "truenorth": (
         "marginal energy of synaptic events on cores of 256 neurons, static power per core in use and tick of 1 ms",
-        "{bands}; no events are known, so the price per event, the slope of its own sweep, is checked against none",
+        "{bands}; no events are known, so the price per event, the slope of its own sweep, is checked against no network",
     ),
     "spinnaker2-hoeppner2021": (
         "one price per synaptic operation",
@@ -89,7 +89,10 @@ def _bands_in_words(rows: list[Row]) -> str:
     """The bands in one line, and the ratios of rows that belong to none."""
     inside = [row for row in rows if not row.outside]
     kinds = (
-        (f"{EVENTS} alone", lambda row: row.part.startswith(EVENTS) and STATIC not in row.part),
+        (
+            f"{EVENTS} alone, rates assumed where not published,",
+            lambda row: row.part.startswith(EVENTS) and STATIC not in row.part,
+        ),
         (f"{STATIC} x measured time alone", lambda row: row.part.startswith(f"{STATIC} x")),
         (f"{EVENTS} + {STATIC} x measured time", lambda row: f"+ {STATIC}" in row.part),
         (f"{STATIC} at 0.8 V alone", lambda row: "0.8 V" in row.part),

@@ -110,7 +110,7 @@ def test_single_inferences_carry_the_static_part(comparison):
 def test_the_page_names_the_numbers_the_idle_and_the_band(page):
     assert "has three numbers: the energy of events" in page
     assert "idle is not one number" in page
-    assert "events alone 0.0107 to 1.13 of dynamic above a known idle" in page
+    assert "rates assumed where not published, 0.0107 to 1.13 of dynamic above a known idle" in page
     assert "dynamic, above the idle after a first run" in page
     assert "this machine was set against" in page
     assert "not validated against silicon" not in page
