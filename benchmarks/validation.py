@@ -42,7 +42,7 @@ VALIDATED = {
     "loihi1-sanafe": (LOIHI, "{bands}"),
     "truenorth": (
         "marginal energy of synaptic events on cores of 256 neurons, static power per core in use and tick of 1 ms",
-        "{bands}; no events are known, so the price per event, the slope of its own sweep, is checked against no network",
+        "{bands}; no events are known: the price per event, the slope of its own sweep, is checked against no network",
     ),
     "spinnaker2-hoeppner2021": (
         "one price per synaptic operation",
