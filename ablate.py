@@ -81,9 +81,13 @@ def load_ablation(name: str | Path) -> Ablation:
     """
     path: Any = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = files(__package__).joinpath("configs", f"{name}.yaml")
+        folder = files(__package__).joinpath("configs")
+        path = folder.joinpath(f"{name}.yaml")
         if not path.is_file():
-            raise InvalidInput(f"ablation {str(name)!r} is not known; give the path of a .yaml file")
+            known = sorted(Path(each.name).stem for each in folder.iterdir() if each.name.startswith("ablate_"))
+            raise InvalidInput(
+                f"ablation {str(name)!r} is not known; give the path of a .yaml file, or one of {', '.join(known)}"
+            )
     ablation = validate(Ablation, parse_yaml(path), str(name))
     try:
         for accelerator in ablation.accelerators:

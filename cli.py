@@ -13,7 +13,7 @@ from .sim.errors import InvalidInput
 
 app = typer.Typer(
     help="What a spiking network costs to run, where the energy goes, and whether binarising it pays.",
-    epilog="Start with: spikejoule report --quick (trains small networks, a few minutes). "
+    epilog="Start with: spikejoule report --quick (trains small networks, about a minute). "
     "Each command's --help ends with an example.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,7 +45,9 @@ def main() -> None:
         code = 130
     except WrongUsage as error:
         if message := error.format_message():  # none where the help was shown instead
-            print(f"spikejoule: {message} See spikejoule --help.", file=sys.stderr)
+            context = getattr(error, "ctx", None)  # of the command that was meant, where there is one
+            command = "spikejoule" if context is None else context.command_path
+            print(f"spikejoule: {message} See {command} --help.", file=sys.stderr)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 

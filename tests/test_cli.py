@@ -197,6 +197,13 @@ def test_options_that_would_be_ignored_or_cannot_be_are_refused(trace, words, me
         )
 
 
+def test_wrong_usage_names_the_help_of_its_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["spikejoule", "trace", "info"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    assert capsys.readouterr().err == "spikejoule: Missing argument 'trace'. See spikejoule trace info --help.\n"
+
+
 def test_the_static_part_is_shown_with_unit_basis_and_source():
     result = CliRunner().invoke(cli.app, ["accelerators", "show", "loihi1-sanafe"], catch_exceptions=False)
     lines = [" ".join(line.split()) for line in result.output.splitlines()]
