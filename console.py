@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .reports.numbers import number
+from .reports.numbers import MISSING, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,13 +84,19 @@ def show_scores(scores: Any) -> None:
     table = new_table("model", "nJ per inference", "ratios within", "node", "scope", "figures")
     for row in scores.itertuples():
         energy = nanojoule(row.energy_pj)
-        figures = [f"{k} {v:.4g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in row.figures.items()]
-        table.add_row(row.model, energy, row.group or "-", str(row.node), row.scope, "; ".join(figures))
+        figures = [f"{name} {_figure(value)}" for name, value in row.figures.items()]
+        table.add_row(row.model, energy, row.group or MISSING, str(row.node), row.scope, "; ".join(figures))
     show(table)
     for row in scores[scores["warnings"] != ""].itertuples():
         print(f"{row.model}: {row.warnings}")
     print("Only rows with the same letter under 'ratios within' share node, precision and scope; see")
     print("docs/energy-models.md.")
+
+
+def _figure(value: object) -> str:
+    if not isinstance(value, float | int):
+        return str(value)
+    return number(value, digits=4, decimals=0 if float(value).is_integer() else None)
 
 
 def show_estimate(result: EnergyEstimate) -> None:
@@ -103,7 +109,8 @@ def show_estimate(result: EnergyEstimate) -> None:
         static, total = map(nanojoule, (result.static_pj, result.total_pj))
         print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
     known = validation(result.accelerator)
-    print(f"set against silicon, predicted over measured: {known.verdict}")
+    told = ", predicted over measured" if known.bands else ""
+    print(f"set against silicon{told}: {known.verdict}")
     for band in known.bands:
         if band.measured.startswith("dynamic"):
             ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
