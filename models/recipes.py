@@ -76,7 +76,7 @@ def load_recipe(name: str | Path) -> Recipe:
         path = files(__package__.rpartition(".")[0]).joinpath("configs", f"{name}.yaml")
     if not path.is_file():
         raise InvalidInput(
-            f"recipe {str(name)!r} is not known; give the path of a .yaml file, or the name of one in configs/"
+            f"recipe {str(name)!r} is not known; give the path of a .yaml file, or one of {', '.join(recipe_names())}"
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -92,6 +92,13 @@ def load_recipe(name: str | Path) -> Recipe:
     except InvalidInput as error:
         raise InvalidInput(f"{name}: {error}") from error
     return Recipe(str(content.get("title", path.name)), config, data, published)
+
+
+def recipe_names() -> list[str]:
+    """Names of the trainings that come with the package: configs/ but for ablations and learning rates."""
+    folder = files(__package__.rpartition(".")[0]).joinpath("configs")
+    stems = (each.name.removesuffix(".yaml") for each in folder.iterdir())
+    return sorted(stem for stem in stems if stem != "learning_rates" and not stem.startswith("ablate_"))
 
 
 def _part(content: Mapping[str, Any], key: str, kind: type) -> Any:
