@@ -247,6 +247,25 @@ def test_a_trace_without_delays_is_skewed_by_depth(signals):
     assert (actions.counts["fc", "synapse", "synop.dense"][1:5] == 5 * spikes).all()
 
 
+def test_two_steps_through_two_layers_take_four_machine_steps():
+    # One synapse each, so every input spike runs through: the input fires in steps 1 and 2, each layer one step later.
+    layers = tuple(
+        Linear(name=name, in_shape=(1,), out_features=1, source=source, neuron="if_hard")
+        for source, name in (("input", "l1"), ("l1", "l2"))
+    )
+    net = Workload(name="chain", input_shape=(1,), layers=layers)
+    values = {name: LayerParameters(weights=np.ones((1, 1)), threshold=0.5) for name in ("l1", "l2")}
+    trace = replay(net, values, np.ones((2, 1, 1)))  # as frameworks record it: no delay between layers
+    skewed = lay_out(net, MACHINE).run({"input": np.ones((2, 1, 1)), **trace.spikes})
+    fired = {name: skewed.counts[name, "neuron", "spike"][:, 0].tolist() for name in values}
+    assert (skewed.steps, fired) == (4, {"l1": [0, 1, 1, 0], "l2": [0, 0, 1, 1]})
+    padded = np.array([1, 1, 0, 0])[:, None, None]  # and as a chip runs it, one step of delay per hop
+    chip = replay(net, values, padded, delay=1)
+    recorded = lay_out(net, replace(MACHINE, schedule="as_recorded")).run({"input": padded, **chip.spikes})
+    for key in (key for key in skewed.counts if key[2] != "neuron_update"):  # idle ones are not known in this run
+        np.testing.assert_array_equal(skewed.counts[key], recorded.counts[key])
+
+
 def test_every_mapped_neuron_is_accessed_at_every_machine_step(signals):
     actions = lay_out(NET, MACHINE).run(signals)
     assert (actions.counts["conv", "neuron", "neuron_access"] == 48).all()
