@@ -101,6 +101,7 @@ def _figure(value: object) -> str:
 
 def show_estimate(result: EnergyEstimate) -> None:
     """Energy and time, how it compares with silicon, a line per component and action, and what was left out."""
+    from .energy.not_run import NOT_RUN
     from .energy.validation import validation
 
     energy, low, high = map(nanojoule, (result.energy_pj, *result.bounds_pj))
@@ -108,6 +109,8 @@ def show_estimate(result: EnergyEstimate) -> None:
     if result.static_pj is not None and result.total_pj is not None:
         static, total = map(nanojoule, (result.static_pj, result.total_pj))
         print(f"That is the events alone; static power x time adds {static} nJ: {total} nJ in all")
+    if result.not_run:
+        print(f"{NOT_RUN}: {'; '.join(result.not_run)}")
     known = validation(result.accelerator)
     told = ", predicted over measured" if known.bands else ""
     print(f"set against silicon{told}: {known.verdict}")

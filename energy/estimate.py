@@ -16,6 +16,7 @@ from ..sim.execution import ActionCounts, execute, execute_trace
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
+from .not_run import not_run
 from .pricing import price_actions
 from .validation import validation
 
@@ -126,6 +127,11 @@ class EnergyEstimate:
         return None if times is None else float((self.sample_pj * 1e-12 * times).mean())
 
     @property
+    def not_run(self) -> tuple[str, ...]:
+        """Why the network has not run in the numbers it is priced in, such as float potentials on an integer chip."""
+        return not_run(self.operations, self.accelerator.architecture)
+
+    @property
     def provenance(self) -> Mapping[str, Any]:
         return self.operations.provenance
 
@@ -147,6 +153,7 @@ class EnergyEstimate:
             "technology": self.accelerator.technology,
             "workload": self.operations.workload.name,
             "trace_hash": self.operations.trace_hash,
+            "priced_not_run": list(self.not_run),
             "samples": self.operations.samples,
             "steps": self.operations.steps,
             "accuracy": self.accuracy,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..energy.not_run import NOT_RUN, state_words
 from .numbers import listed
 
 if TYPE_CHECKING:
     from ..energy.estimate import EnergyEstimate
     from ..sim.workload import Workload
 
-NOT_RUN = "priced, not run"
 BLIND = ("event", "operations")  # kinds of machine whose prices do not depend on the width of a weight
 
 
@@ -25,16 +25,12 @@ def ratio_cautions(group: Sequence[EnergyEstimate], base: Sequence[EnergyEstimat
 
     Notes
     -----
-    A width counts as run if the trace was recorded at it: counts without a trace (hybrids, scaled or random spikes)
-    are priced, not run, and so are float potentials on a chip, which computes in integers (docs/definitions.md, 8).
+    What counts as run: `spikejoule.energy.not_run.not_run`.
     """
     ours, theirs, machine = group[0].operations.workload, base[0].operations.workload, group[0].accelerator
     kind = machine.architecture.kind
-    cautions = []
-    if any(not each.operations.trace_hash for each in group):
-        cautions.append(f"{NOT_RUN}: these counts come from no recorded trace")
-    if kind == "event" and ours.state_type == "float":
-        cautions.append(f"{NOT_RUN}: recorded with {state_words(ours)} potentials, while the chip computes in integers")
+    reasons = dict.fromkeys(reason for each in group for reason in each.not_run)
+    cautions = [f"{NOT_RUN}: {reason}" for reason in reasons]
     if state_words(ours) != state_words(theirs):
         cautions.append(
             f"potentials are {state_words(ours)}, those of the baseline {state_words(theirs)}: part of the ratio is "
@@ -52,11 +48,6 @@ def ratio_cautions(group: Sequence[EnergyEstimate], base: Sequence[EnergyEstimat
             told = listed([f"{value:g}{unit}" if unit else str(value) for value in values])
             cautions.append(f"prices of different {name.removesuffix('_nm')} are added up here: {told}")
     return cautions
-
-
-def state_words(workload: Workload) -> str:
-    """Width and type of potentials and accumulators, such as ``32-bit float``."""
-    return f"{workload.state_bits}-bit {workload.state_type}"
 
 
 def weight_words(workload: Workload) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..energy.not_run import NOT_RUN
 from .blocks import Block, Column, Heading, Table
-from .cautions import NOT_RUN
 from .numbers import (
     BYTES,
     COUNT,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..energy.breakeven import break_even
+from ..energy.not_run import NOT_RUN
 from ..energy.ratio import SharedCounts, shared_counts
 from ..energy.sensitivity import monte_carlo, tornado
 from ..energy.shares import Shares, energy_shares
 from ..sim.errors import InvalidInput
 from .blocks import Block, Column, Paragraph, SideBySide, Table
-from .cautions import NOT_RUN
 from .made_of_figures import MEMORIES, price_words, tornado_figure, waterfall_figure
 from .numbers import ENERGY, listed, number, unit_for
 from .tables import records

@@ -195,9 +195,9 @@ def test_simple_times_are_met_at_every_step(name):
     np.testing.assert_allclose(got, CASES[name].expected["ts_time_simple"], rtol=1e-12, atol=0)
 
 
-# SANA-FE leaves two orders open. The packets of one neuron go in the order of memory addresses, which moved case C by up
-# to 0.5 % from run to run; the order chosen here (ascending cores) is the one of all recorded files. Packets that several
-# cores send at the same time go in the order of a heap: D has many such, and 2 of its 20 steps differ by 0.1 and 0.2 %
+# SANA-FE leaves two orders open. The packets of one neuron go in the order of memory addresses, which moved case C by
+# up to 0.5 % from run to run; the order chosen here (ascending cores) is the one of all recorded files. Packets that
+# several cores send at the same time go in the order of a heap: D has many such, and 2 of its 20 steps differ by 0.2 %
 @pytest.mark.parametrize("name", NAMES)
 def test_detailed_times_are_met_at_every_step(name):
     got = ran(CASES[name], "detailed").seconds["machine"][:, 0]
