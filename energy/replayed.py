@@ -12,7 +12,7 @@ from ..sim.errors import InvalidInput
 from ..sim.execution import ActionCounts, execute
 from ..sim.layers import INPUT
 from ..sim.operations import OperationCounts
-from ..sim.packing import pack
+from ..sim.packing import pack, pack_planes
 from ..sim.parameters import LayerParameters
 from ..sim.replay import SpikeMismatch, compare, replay
 from ..sim.state_width import READOUT_BITS, in_state_units
@@ -98,7 +98,8 @@ def replay_trace(
     recorded = {name: trace.read(name) for name in result.spikes}
     against = compare(result, recorded, trace.labels)
     words = {name: pack(values, "spike") for name, values in result.spikes.items()}
-    words[INPUT] = pack(inputs != 0, "spike")
+    graded = workload.input_kind == "graded"
+    words[INPUT] = pack_planes(inputs, "graded") if graded else pack(inputs != 0, "spike")
     origin = {**trace.provenance, "replayed": {"state_bits": state_bits or 64, "trace": trace.hash}}
     operations = replace(packed_counts(workload, words, origin), accuracy=against.accuracy)
     potentials = trace.steps * trace.samples * sum(workload.layer(name).neurons for name in result.saturated)

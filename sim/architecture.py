@@ -122,6 +122,10 @@ class Dataflow:
         a run is what leaves it at once: the sums of its columns.
     first_layer : {'per_step', 'once'}
         Whether a held analog input is convolved at every step, or once into a current that is kept and read every step.
+    graded : {'value', 'events'}
+        What a graded value n is between layers. value: one event that carries n, with one weight fetch, and one add of
+        n for +-1 weights or one multiply-accumulate otherwise. events (scatter only): n unit events, each with an
+        address, a weight fetch and an add of its own, and no multiplier.
     """
 
     stationary: Literal["scatter", "weight", "output", "input"]
@@ -130,6 +134,7 @@ class Dataflow:
     weight_layout: Literal["tap_major"] = "tap_major"
     state_run: Literal["cout", "element"] = "cout"
     first_layer: Literal["once", "per_step"] = "per_step"
+    graded: Literal["value", "events"] = "value"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
@@ -216,6 +221,11 @@ class Grid:
             return
         if sized != (False, True, True) or compute.zero is None:
             raise InvalidInput(f"{where} needs rows, cols and zero (dense, gate or skip), and no lanes; give those")
+        if self.dataflow.graded == "events":
+            raise InvalidInput(
+                f"architecture.dataflow.graded is events, but a dense array ({stationary} stationary) streams values, "
+                f"not events; set it to value, or stationary to scatter"
+            )
         if compute.zero != "skip" and self.dataflow.spike_code != "bitmap":
             raise InvalidInput(
                 f"{where} with zero: {compute.zero} streams every input, which a list of addresses cannot supply; set "

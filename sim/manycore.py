@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .trace import SpikeTrace
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.uint8] | NDArray[np.uint16]  # spikes of each neuron in each step: one, or n unit events of the input
 Key = tuple[str, str, str]  # layer, component, action
 MACHINE = "machine"  # in place of a layer, for times that belong to all
 
@@ -80,12 +81,13 @@ class ManyCore:
         Parameters
         ----------
         signals : mapping of ``"input"`` and each spiking layer to array (steps, samples, *shape)
-            Non-zero where it fired.
+            Non-zero where it fired; the value of a graded input counts where the machine takes it as unit events.
         updated : mapping of each population to bool array (steps, samples, *shape), optional
             Where a neuron had a potential or an input (see `replay`). Without it every neuron counts as updated at
             every step of its trace, which is the most there can be.
         """
-        spikes = {name: _flat(values, name) for name, values in signals.items()}
+        units = self.machine.graded == "events" and self.workload.input_kind == "graded"
+        spikes = {name: _flat(values, name, units and name == INPUT) for name, values in signals.items()}
         missing = [name for name in self.workload.signals if name not in spikes]
         if missing:
             raise InvalidInput(
@@ -95,8 +97,9 @@ class ManyCore:
         shift = depths(self.workload) if self.machine.schedule == "skewed" else {}
         length = steps + max(shift.values(), default=0)
         flags = {} if updated is None else {name: _flat(values, name) for name, values in updated.items()}
-        fired = np.zeros((samples, length, sum(len(places) for places in self.cores.places.values())), np.uint8)
-        active = np.zeros_like(fired)
+        neurons = sum(len(places) for places in self.cores.places.values())
+        fired = np.zeros((samples, length, neurons), spikes[INPUT].dtype)
+        active = np.zeros((samples, length, neurons), np.uint8)
         for name, offset in self.offsets.items():
             window = slice(shift.get(name, 0), shift.get(name, 0) + steps)
             own = slice(offset, offset + len(self.cores.places[name]))
@@ -115,16 +118,16 @@ class ManyCore:
         seconds = {MACHINE: self._seconds(fired, active)}
         return ManyCoreActions(length, samples, counts, seconds, omitted, self.cores)
 
-    def _checked(self, values: NDArray[np.uint8], name: str, steps: int, samples: int) -> NDArray[np.uint8]:
+    def _checked(self, values: Flags, name: str, steps: int, samples: int) -> Flags:
         expected = (steps, samples, len(self.cores.places[name]))
         if values.shape != expected:
             raise InvalidInput(f"signal {name!r} is {values.shape} flat; it must be {expected}")
         return values.transpose(1, 0, 2)
 
-    def _counts(self, fired: NDArray[np.uint8], active: NDArray[np.uint8]) -> dict[Key, Ints]:
+    def _counts(self, fired: Flags, active: Flags) -> dict[Key, Ints]:
         counts: dict[Key, Ints] = {}
 
-        def add(name: str, component: str, signal: str, flags: NDArray[np.uint8], actions: Mapping[str, Ints]) -> None:
+        def add(name: str, component: str, signal: str, flags: Flags, actions: Mapping[str, Ints]) -> None:
             offset, table = self.offsets[signal], np.stack(list(actions.values()), axis=1)
             sums = np.zeros((*flags.shape[:2], table.shape[1]), np.int64)
             _weighted_sums(flags, offset, table, sums)
@@ -145,7 +148,7 @@ class ManyCore:
             add(name, "network", name, fired, self.network[name])
         return counts
 
-    def _seconds(self, fired: NDArray[np.uint8], active: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _seconds(self, fired: Flags, active: Flags) -> NDArray[np.float64]:
         machine, cores = self.machine, self.cores
         samples, steps = fired.shape[:2]
         if machine.latency_s is None or self.traffic is None:
@@ -249,26 +252,34 @@ def _check_runs(workload: Workload, machine: Event) -> None:
                 f"layer {layer.name!r} has a {layer.gate} gate, which many-core chips cannot run; use the frozen gate, "
                 f"or a machine that supports layer_mean_gate"
             )
-    if workload.input_kind not in ("spike", *machine.supports):
+    carried = ("spike", *machine.supports, *(("graded",) if machine.graded else ()))
+    if workload.input_kind not in carried:
         raise InvalidInput(
             f"workload {workload.name!r}: its input is {workload.input_kind}, but this machine carries only "
-            f"{', '.join(('spike', *machine.supports))}; encode the input as spikes, or take a machine that reads it"
+            f"{', '.join(carried)}; encode the input as spikes, or take a machine that reads it"
         )
 
 
-def _flat(values: NDArray, name: str) -> NDArray[np.uint8]:
+def _flat(values: NDArray, name: str, units: bool = False) -> Flags:
+    """Spikes (steps, samples, neurons): whether a neuron fired or, of ``units``, the number that it stands for."""
     values = np.asarray(values)
     if values.ndim < 3:
         raise InvalidInput(f"signal {name!r} is {values.shape}; it must be (steps, samples, ...)")
-    return (values.reshape(*values.shape[:2], -1) != 0).astype(np.uint8)
+    flat = values.reshape(*values.shape[:2], -1)
+    if not units:
+        return (flat != 0).astype(np.uint8)
+    if not ((flat >= 0) & (flat < 2**16) & (flat == np.floor(flat))).all():
+        raise InvalidInput(f"signal {name!r} stands for so many unit events each; give integers from 0 to 65535")
+    return flat.astype(np.uint16)
 
 
 @njit(cache=True, nogil=True)
 def _weighted_sums(flags: Any, offset: int, table: Any, sums: Any) -> None:
-    """Rows of ``table`` (neurons, columns) summed over the flagged neurons, from ``offset`` on, of each step."""
+    """Rows of ``table`` (neurons, columns) times the spikes of their neurons, from ``offset`` on, summed per step."""
     for sample in range(flags.shape[0]):
         for step in range(flags.shape[1]):
             for neuron in range(table.shape[0]):
-                if flags[sample, step, offset + neuron]:
+                number = flags[sample, step, offset + neuron]
+                if number:
                     for column in range(table.shape[1]):
-                        sums[sample, step, column] += table[neuron, column]
+                        sums[sample, step, column] += number * table[neuron, column]

@@ -168,13 +168,16 @@ class Event:
         with the density of links. See `noc`.
     schedule : {'skewed', 'as_recorded'}
         skewed: a trace without delays between layers is stretched to one step per synaptic hop, step t of a layer at
-        depth d running in machine step t + d. as_recorded: the trace was taken in machine time.
+        depth d running in machine step t + d; the input has depth 0. as_recorded: the trace was taken in machine time.
     mapping : {'row_major', 'near'}
         How layers are laid out on cores unless a mapping is given. See `cores`.
     fully_connected : {'dense', 'sparse'}
         Synapse unit of fully connected layers. A sparse one stores no zero weights. Convolutions use ``conv``.
     supports : tuple
-        Spikes it carries beside 0/1: ``signed_spike``, ``graded`` (one packet carries the number).
+        Spikes it carries beside 0/1: ``signed_spike``.
+    graded : {'value', 'events'}, optional
+        How it carries a graded input n. value: one packet holds the number, and makes the synaptic events of one spike.
+        events: n spikes one after the other, each with packets and synaptic events of its own. None: not at all.
     """
 
     mesh: Mesh
@@ -187,7 +190,8 @@ class Event:
     schedule: Literal["skewed", "as_recorded"] = "skewed"
     mapping: Literal["row_major", "near"] = "row_major"
     fully_connected: Literal["dense", "sparse"] = "dense"
-    supports: tuple[Literal["signed_spike", "graded"], ...] = ()
+    supports: tuple[Literal["signed_spike"], ...] = ()
+    graded: Literal["value", "events"] | None = None
     kind: Literal["event"] = "event"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN

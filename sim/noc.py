@@ -63,7 +63,7 @@ def simple_times(
 ) -> Any:
     """Longest of all cores' generating and processing times, per step of ``fired`` (steps, neurons) uint8.
 
-    ``seconds`` is (access, update, spike, packet out).
+    ``seconds`` is (access, update, spike, packet out). An input that stands for n unit events has n in ``fired``.
     """
     access, update, spike, packet_out = seconds
     steps, neurons = fired.shape
@@ -72,10 +72,11 @@ def simple_times(
         generating, busy = np.zeros(cores), np.zeros(cores)
         for neuron in range(neurons):
             own = copies[neuron] * (access + update * updated[step, neuron] + spike * fired[step, neuron])
-            if fired[step, neuron]:
+            number = fired[step, neuron]
+            if number:
                 for way in range(starts[neuron], starts[neuron + 1]):
-                    own += packets[way] * packet_out
-                    busy[target[way]] += packets[way] * processing[way]
+                    own += number * packets[way] * packet_out
+                    busy[target[way]] += number * packets[way] * processing[way]
             generating[place[neuron]] += own
         times[step] = max(generating.max(), busy.max())
     return times
@@ -106,7 +107,7 @@ def detailed_times(
         for neuron in range(neurons):
             if fired[step, neuron]:
                 for way in range(starts[neuron], starts[neuron + 1]):
-                    total += packets[way]
+                    total += fired[step, neuron] * packets[way]
         queues, ways, generation, idle = _generate(
             fired[step], updated[step], place, copies, starts, packets, len(x), total, seconds
         )
@@ -128,7 +129,7 @@ def _generate(
     for neuron in range(neurons):
         if fired[neuron]:
             for way in range(starts[neuron], starts[neuron + 1]):
-                bounds[place[neuron] + 1] += packets[way]
+                bounds[place[neuron] + 1] += fired[neuron] * packets[way]
     for core in range(cores):
         bounds[core + 1] += bounds[core]
     free = bounds[:-1].copy()
@@ -136,7 +137,7 @@ def _generate(
     for neuron in range(neurons):
         core = place[neuron]
         pending[core] += copies[neuron] * (access + update * updated[neuron] + spike * fired[neuron])
-        if fired[neuron]:
+        for _event in range(fired[neuron]):  # unit events one after the other, each to all its destinations
             for way in range(starts[neuron], starts[neuron + 1]):
                 for _ in range(packets[way]):
                     ways[free[core]] = way

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidInput
+from .graded import count_units, reads_graded, unit_events
 from .synops import SynapticCounts, count_packed
 from .workload import INPUT, NEURON_MODELS, Layer, Workload
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 Counts = NDArray[np.int64]  # (steps, samples)
 Tables = dict[tuple[str, str], Counts]  # (what, signal or layer)
-EMITTED = "emitted"
+EMITTED, UNITS = "emitted", "unit "
 COUNTED = ("nonzero_weights", "all_weights", "events")
 
 
@@ -45,11 +46,14 @@ class LayerOperations:
     rows : mapping of (part, operation) to int64 array (steps, samples)
         Everything else; parts are neuron, reset, bias, pool, gate, scale and readout, operations add, multiply,
         compare and sigmoid.
+    units : SynapticCounts, optional
+        ``synaptic`` with each graded input n as n unit events; None if it reads none, or their values are not known.
     """
 
     synaptic: SynapticCounts
     spikes: Counts | None
     rows: Mapping[tuple[str, str], Counts]
+    units: SynapticCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class OperationCounts:
         Share of samples whose prediction equals the label, 0..1; None where the trace holds no labels or predictions.
     provenance : mapping
         What the trace says of its origin: run, variant, seed, data set, versions.
+    unit_events : mapping of signal to int64 array (steps, samples)
+        Sums of the values of every graded signal; none where they are not known.
     """
 
     workload: Workload
@@ -78,6 +84,7 @@ class OperationCounts:
     input_events: Counts
     accuracy: float | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    unit_events: Mapping[str, Counts] = field(default_factory=dict)
 
     @property
     def synaptic_operations(self) -> float:
@@ -162,9 +169,13 @@ def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCo
     for layer in workload.layers:
         spikes = tables.get((EMITTED, layer.name))
         counts = SynapticCounts(**{name: tables[name, layer.name] for name in COUNTED}, dense=layer.dense)
-        layers[layer.name] = LayerOperations(counts, spikes, other_rows(layer, spikes, shape))
+        units = None
+        if reads_graded(layer):
+            units = SynapticCounts(**{name: tables[UNITS + name, layer.name] for name in COUNTED}, dense=layer.dense)
+        layers[layer.name] = LayerOperations(counts, spikes, other_rows(layer, spikes, shape), units)
+    sums = {name: values for (what, name), values in tables.items() if what == UNITS + EMITTED}
     return OperationCounts(
-        workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance
+        workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance, sums
     )
 
 
@@ -193,11 +204,15 @@ def _count_samples(trace: SpikeTrace, samples: slice) -> Tables:
     """Counts of one range of samples, read in blocks of steps where a sample is large."""
     shape = (trace.steps, samples.stop - samples.start)
     tables: Tables = {}
-    for signal in trace.workload.signals:
+    for signal, (_, kind) in trace.workload.signals.items():
         tables[EMITTED, signal] = emitted = np.zeros(shape, np.int64)
         for steps in _blocks_of_steps(trace, signal, samples):
             words = trace.packed(signal, samples, steps)
             emitted[steps] = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+        if kind == "graded":
+            tables[UNITS + EMITTED, signal] = sums = np.zeros(shape, np.int64)
+            for steps in _blocks_of_steps(trace, signal, samples):
+                sums[steps] = unit_events(trace.each_plane(signal, samples, steps))
     for layer in trace.workload.layers:
         for name in COUNTED:
             tables[name, layer.name] = np.zeros(shape, np.int64)
@@ -207,6 +222,23 @@ def _count_samples(trace: SpikeTrace, samples: slice) -> Tables:
             part = count_packed(layer, *(trace.packed(signal, samples, wanted) for signal in layer.sources))
             for name in COUNTED:
                 tables[name, layer.name][steps] = getattr(part, name)[before:]
+        if reads_graded(layer):
+            tables |= _count_units(trace, layer, samples)
+    return tables
+
+
+def _count_units(trace: SpikeTrace, layer: Layer, samples: slice) -> Tables:
+    """The counts of a layer with every graded input n as n unit events."""
+    shape = (trace.steps, samples.stop - samples.start)
+    tables: Tables = {(UNITS + name, layer.name): np.zeros(shape, np.int64) for name in COUNTED}
+    for steps in _blocks_of_steps(trace, layer.sources[0], samples):
+        signals = (
+            trace.each_plane(name, samples, steps) if kind == "graded" else [trace.packed(name, samples, steps)]
+            for name, _, kind in layer.reads
+        )
+        part = count_units(layer, *signals)
+        for name in COUNTED:
+            tables[UNITS + name, layer.name][steps] = getattr(part, name)
     return tables
 
 

@@ -1,7 +1,8 @@
 """Event scatter on a grid: every input event fetches its weight rows and adds them to the potentials they reach.
 
 Layers that join a population scatter into its potentials, step by step with its own layer. Events of a skip path add to
-one potential each and fetch no weight; those of self-connections are the spikes of the step before.
+one potential each and fetch no weight; those of self-connections are the spikes of the step before. With ``graded:
+events`` a graded value n is n such events.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
+from .graded import as_delivered
 from .mapping import Placement, convolved_once, keeps_current, place
 from .operations import Counts, LayerOperations, OperationCounts, multiplies_branch
 from .signals import spike_traffic
@@ -46,6 +48,7 @@ def scatter_actions(
     workload = operations.workload
     for layer in workload.layers:
         check_layer(layer, workload, grid)
+    operations = as_delivered(operations, grid.dataflow.graded)
     placement = place(workload, grid, operations.steps)
     counts: dict[Key, Counts] = {}
     seconds: dict[str, NDArray[np.float64]] = {}
@@ -112,8 +115,9 @@ class _LayerOnScatter:
     def actions(self) -> Actions:
         result, add = collector(self.shape)
         pairs = self._pairs(nonzero_only=self.grid.compute.zero_weights == "skip")
-        synapse_actions(add, self.layer, self.workload, pairs)
-        if rescales(self.layer, self.workload):
+        graded = self.grid.dataflow.graded
+        synapse_actions(add, self.layer, self.workload, pairs, graded)
+        if rescales(self.layer, self.workload, graded):
             add("synapse", f"multiply.{state_type(self.workload)}", pairs)
         self._weights(add)
         self._potentials(add)

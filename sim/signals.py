@@ -75,6 +75,7 @@ class SpikeTraffic:
     -----
     A spike takes one bit of a bitmap, or an address. The element of a graded signal takes the bits of its largest value
     (`value_limits`) in a map, and beside an address those that tell non-zero values apart; a signed spike takes a sign.
+    Where graded values are unit events, a list holds an address for each of them.
     """
 
     words: Counts
@@ -144,4 +145,6 @@ def _bits(operations: OperationCounts, signal: str, grid: Grid) -> Counts:
     if grid.dataflow.spike_code == "bitmap":
         return np.full_like(events, size * width)
     value = (value_limits(workload)[signal] - 1).bit_length() + (kind == "signed_spike")
+    if kind == "graded" and grid.dataflow.graded == "events":
+        value = 0  # an address for each of n unit events (`graded.as_delivered`), and no number beside it
     return events * (max(1, (size - 1).bit_length()) + value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -113,17 +114,13 @@ def count_packed(layer: Layer, *words: Words, threads: int = 1) -> SynapticCount
     )
 
 
-def count_planes(layer: Layer, planes: Words) -> SynapticCounts:
-    """Count graded input as n unit events a value, from its bit planes (planes, steps, samples, words)."""
-    if planes.ndim != 4:
-        raise InvalidInput(
-            f"layer {layer.name!r}: bit planes are {planes.shape}; they must be (planes, steps, samples, words)"
-        )
-    _check_range(layer, 2 ** len(planes))
-    totals = np.zeros((3, *planes.shape[1:3]), np.int64)
+def count_planes(layer: Layer, planes: Iterable[Words]) -> SynapticCounts:
+    """Count graded input n as n unit events, from its bit planes (steps, samples, words), least significant first."""
+    totals = np.zeros((3, 1, 1), np.int64)
     for plane, words in enumerate(planes):
+        _check_range(layer, 2 ** (plane + 1))
         counts = count_packed(layer, words)
-        totals += np.stack([counts.nonzero_weights, counts.all_weights, counts.events]) << plane
+        totals = totals + (np.stack([counts.nonzero_weights, counts.all_weights, counts.events]) << plane)
     return SynapticCounts(totals[0], totals[1], totals[2], layer.dense)
 
 

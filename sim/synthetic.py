@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from .errors import InvalidInput
+from .graded import count_units, reads_graded, unit_events
 from .operations import Counts, LayerOperations, OperationCounts, other_rows
 from .packing import Words, pack
 from .synops import SynapticCounts, count_packed
@@ -66,11 +67,23 @@ def bernoulli_counts(
 
 
 def packed_counts(workload: Workload, words: Mapping[str, Words], origin: Mapping[str, object]) -> OperationCounts:
-    """Operation counts of signals that are packed already, uint64 ``(steps, samples, words)`` each."""
+    """Operation counts of signals that are packed already.
+
+    uint64 ``(steps, samples, words)`` each, or of graded ones their planes ``(planes, steps, samples, words)``: unit
+    events are known only of layers whose graded signals all come as planes.
+    """
+    planes = {signal: bits for signal, bits in words.items() if bits.ndim == 4}
+    words = {signal: np.bitwise_or.reduce(bits) if signal in planes else bits for signal, bits in words.items()}
     emitted = {signal: np.bitwise_count(bits).sum(axis=-1, dtype=np.int64) for signal, bits in words.items()}
     synaptic = {x.name: count_packed(x, *(words[signal] for signal in x.sources)) for x in workload.layers}
+    units = {
+        x.name: count_units(x, *(planes.get(signal, words[signal][None]) for signal in x.sources))
+        for x in workload.layers
+        if reads_graded(x) and all(name in planes for name, _, kind in x.reads if kind == "graded")
+    }
+    sums = {signal: unit_events(bits) for signal, bits in planes.items()}
     steps, samples = emitted[INPUT].shape
-    return _counts(workload, synaptic, emitted, (steps, samples), origin)
+    return _counts(workload, (synaptic, units), (emitted, sums), (steps, samples), origin)
 
 
 def _draw(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Words:
@@ -104,21 +117,20 @@ def recast_counts(operations: OperationCounts, workload: Workload, steps: int | 
     if not 1 <= kept <= operations.steps:
         raise InvalidInput(f"recast counts: {kept} steps; the counts hold {operations.steps}")
     _check_rest(operations.workload, workload)
-    synaptic = {}
     for layer in workload.layers:
-        pairs, counted = operations.layers[layer.name].synaptic, operations.workload.layer(layer.name).nonzero
-        if layer.nonzero is not None and layer.nonzero is not counted:
+        if layer.nonzero is not None and layer.nonzero is not operations.workload.layer(layer.name).nonzero:
             raise InvalidInput(
                 f"recast counts: layer {layer.name!r} has zero weights that were not counted; count again"
             )
-        nonzero = pairs.all_weights if layer.nonzero is None else pairs.nonzero_weights
-        synaptic[layer.name] = SynapticCounts(
-            nonzero[:kept], pairs.all_weights[:kept], pairs.events[:kept], pairs.dense
-        )
-    emitted = {name: layer.spikes[:kept] for name, layer in operations.layers.items() if layer.spikes is not None}
-    emitted[INPUT] = operations.input_events[:kept]
+
+    def recast(name: str, pairs: SynapticCounts) -> SynapticCounts:
+        nonzero = pairs.all_weights if workload.layer(name).nonzero is None else pairs.nonzero_weights
+        return SynapticCounts(nonzero[:kept], pairs.all_weights[:kept], pairs.events[:kept], pairs.dense)
+
+    synaptic, units = ({name: recast(name, pairs) for name, pairs in part.items()} for part in _pairs(operations))
+    emitted, sums = ({name: counts[:kept] for name, counts in part.items()} for part in _emitted(operations))
     origin = {"synthetic": "other weights", **operations.provenance}
-    return _counts(workload, synaptic, emitted, (kept, operations.samples), origin)
+    return _counts(workload, (synaptic, units), (emitted, sums), (kept, operations.samples), origin)
 
 
 def scaled_counts(operations: OperationCounts, factors: Mapping[str, float]) -> OperationCounts:
@@ -147,25 +159,27 @@ def scaled_counts(operations: OperationCounts, factors: Mapping[str, float]) -> 
                 f"scaled counts: factor {factor} of signal {signal!r}; give a finite number from 0, for one of "
                 f"{', '.join(workload.signals)}"
             )
-    emitted = {INPUT: _times(operations.input_events, factors.get(INPUT, 1))}
-    synaptic = {}
     for layer in workload.layers:
-        counts, of_layer = operations.layers[layer.name], {factors.get(name, 1.0) for name in layer.sources}
-        if len(of_layer) > 1:
+        if len({factors.get(name, 1.0) for name in layer.sources}) > 1:
             raise InvalidInput(f"scaled counts: layer {layer.name!r} reads several signals; give them one factor")
-        factor = of_layer.pop()
-        if counts.spikes is not None:
-            emitted[layer.name] = _times(counts.spikes, factors.get(layer.name, 1))
-        pairs = counts.synaptic
-        synaptic[layer.name] = SynapticCounts(
+
+    def scaled(name: str, pairs: SynapticCounts) -> SynapticCounts:
+        layer = workload.layer(name)
+        factor = factors.get(layer.sources[0], 1.0)
+        return SynapticCounts(
             _times(pairs.nonzero_weights, factor),
             _times(pairs.all_weights, factor, layer.run_length if layer.weights else 1),
             _times(pairs.events, factor),
             pairs.dense,
         )
+
+    synaptic, units = ({name: scaled(name, pairs) for name, pairs in part.items()} for part in _pairs(operations))
+    emitted, sums = (
+        {name: _times(counts, factors.get(name, 1)) for name, counts in part.items()} for part in _emitted(operations)
+    )
     shape = (operations.steps, operations.samples)
     origin = {**operations.provenance, "synthetic": "scaled events"}
-    return _counts(workload, synaptic, emitted, shape, origin)
+    return _counts(workload, (synaptic, units), (emitted, sums), shape, origin)
 
 
 def _times(counts: Counts, factor: float, unit: int = 1) -> Counts:
@@ -205,11 +219,9 @@ def hybrid_counts(base: OperationCounts, variant: OperationCounts, switches: Col
     _check_rest(base.workload, variant.workload)
     workload = _hybrid(base.workload, variant.workload, switches)
     spikes = variant if "firing rate" in switches else base
-    emitted = {name: layer.spikes for name, layer in spikes.layers.items() if layer.spikes is not None}
-    emitted[INPUT] = spikes.input_events
-    synaptic = {name: layer.synaptic for name, layer in spikes.layers.items()}
     told = f"{' and '.join(sorted(switches)) or 'nothing'} from another trace"
-    return _counts(workload, synaptic, emitted, (spikes.steps, spikes.samples), {"synthetic": told})
+    shape = (spikes.steps, spikes.samples)
+    return _counts(workload, _pairs(spikes), _emitted(spikes), shape, {"synthetic": told})
 
 
 def _hybrid(base: Workload, variant: Workload, switches: Collection[str]) -> Workload:
@@ -250,15 +262,29 @@ def _check_rest(base: Workload, variant: Workload) -> None:
         raise InvalidInput(f"networks: workloads {base.name!r} and {variant.name!r} read different inputs")
 
 
+def _pairs(operations: OperationCounts) -> tuple[dict[str, SynapticCounts], dict[str, SynapticCounts]]:
+    """Pairs of every layer; and of those that read graded values, the same with each value as so many unit events."""
+    units = {name: layer.units for name, layer in operations.layers.items() if layer.units is not None}
+    return {name: layer.synaptic for name, layer in operations.layers.items()}, units
+
+
+def _emitted(operations: OperationCounts) -> tuple[dict[str, Counts], dict[str, Counts]]:
+    """Events of every signal, and unit events of graded ones."""
+    spikes = {name: layer.spikes for name, layer in operations.layers.items() if layer.spikes is not None}
+    return {INPUT: operations.input_events, **spikes}, dict(operations.unit_events)
+
+
 def _counts(
     workload: Workload,
-    synaptic: Mapping[str, SynapticCounts],
-    emitted: Mapping[str, Counts],
+    pairs: tuple[Mapping[str, SynapticCounts], Mapping[str, SynapticCounts]],
+    events: tuple[Mapping[str, Counts], Mapping[str, Counts]],
     shape: tuple[int, int],
     origin: Mapping[str, object],
 ) -> OperationCounts:
+    """Counts of ``pairs`` and ``events`` as `_pairs` and `_emitted` hold them."""
+    (synaptic, units), (emitted, sums) = pairs, events
     layers = {}
     for layer in workload.layers:
-        spikes = emitted.get(layer.name)
-        layers[layer.name] = LayerOperations(synaptic[layer.name], spikes, other_rows(layer, spikes, shape))
-    return OperationCounts(workload, "", *shape, layers, emitted[INPUT], None, origin)
+        name, spikes = layer.name, emitted.get(layer.name)
+        layers[name] = LayerOperations(synaptic[name], spikes, other_rows(layer, spikes, shape), units.get(name))
+    return OperationCounts(workload, "", *shape, layers, emitted[INPUT], None, origin, sums)

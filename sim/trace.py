@@ -147,6 +147,12 @@ class SpikeTrace:
         """
         return self._planes(self._array(signal), samples, steps, ALL)
 
+    def each_plane(self, signal: str, samples: slice = ALL, steps: slice = ALL) -> Iterator[Words]:
+        """The planes of `planes` one after the other, uint64 ``(steps, n, words)``: one in memory at a time."""
+        array = self._array(signal)
+        for plane in range(array.shape[0] if len(array.shape) == 4 else 1):
+            yield self._planes(array, samples, steps, slice(plane, plane + 1))[0]
+
     def read(self, signal: str, samples: slice = ALL, steps: slice = ALL) -> NDArray[Any]:
         """Dense values ``(steps, n, *shape)``: uint8 spikes, int8 signed spikes, uint8 or uint16 graded values.
 

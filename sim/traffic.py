@@ -69,7 +69,7 @@ def check_layer(layer: Layer, workload: Workload, grid: Grid) -> None:
             f"layer {layer.name!r} has a live gate, which this machine cannot run: its neuron.supports lacks "
             f"'layer_mean_gate'. Use the frozen gate, or a machine that declares it"
         )
-    if compute.unit == "ac" and layer.operation == "multiply_accumulate":
+    if compute.unit == "ac" and layer.operation_with(grid.dataflow.graded) == "multiply_accumulate":
         raise InvalidInput(
             f"layer {layer.name!r} multiplies {layer.input_kind} inputs with {layer.weight_kind} weights, which this "
             f"machine cannot do: its compute.unit is ac. Use binary weights or spike inputs, or a mac machine"
@@ -97,11 +97,11 @@ def _check_weightless(layer: Layer) -> None:
         raise InvalidInput(f"layer {layer.name!r} pools what it passes on; make the pooling a layer of its own")
 
 
-def synapse_actions(add: Add, layer: Layer, workload: Workload, pairs: Counts) -> None:
+def synapse_actions(add: Add, layer: Layer, workload: Workload, pairs: Counts, graded: str = "value") -> None:
     """Adds at accumulator width whatever the weight (definitions, 1), and multiplications where the kinds need them."""
     state = state_type(workload)
     add("synapse", f"add.{state}", pairs)
-    if layer.operation == "multiply_accumulate":
+    if layer.operation_with(graded) == "multiply_accumulate":
         real = layer.weight_kind == "float" or layer.input_kind == "analog"
         width = state if real else f"int{max(8, int(layer.weight_bits or 0))}"
         add("synapse", f"multiply.{width}", pairs)

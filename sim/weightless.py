@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
+from .graded import joins_lists
 from .mapping import Placement, branch_constants
 from .merging import Add as Merging
 from .operations import Counts, LayerOperations
@@ -68,9 +69,10 @@ def _all_arrivals(layer: Layer) -> int:
     return sum(math.prod(shape) for _, shape, _ in layer.reads) if layer.counts_itself else layer.dense
 
 
-def rescales(layer: Layer, workload: Workload) -> bool:
+def rescales(layer: Layer, workload: Workload, graded: str = "value") -> bool:
     """Whether each value is multiplied by a factor before it is added; a factor times 0 or +-1 is added as it is."""
-    if all(kind in ONES for _, _, kind in layer.reads):
+    ones = (*ONES, "graded") if graded == "events" else ONES
+    if all(kind in ones for _, _, kind in layer.reads):
         return False
     factor = branch_constants(layer, workload) > 0
     if layer.weights:  # +-1 weights beside a factor; integer ones are rescaled after the sum
@@ -163,7 +165,7 @@ class PassingOn(Elementwise):
         layer, (result, add) = self.layer, collector(self.shape)
         pools = isinstance(layer, PoolingLayer)
         part, state = "pool" if pools else "merge", state_type(self.workload)
-        if pools or isinstance(layer, Merging):
+        if pools or (isinstance(layer, Merging) and not joins_lists(layer, self.grid.dataflow.graded)):
             operation = "add" if layer.operation == "add" else "compare"
             width = state if layer.output_kind == "analog" else self._integer
             add(part, f"{operation}.{width}", self._worked_on(layer.dense, self.operations.synaptic.all_weights))
