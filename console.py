@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from .energy.accelerator import Accelerator
     from .energy.estimate import EnergyEstimate
-    from .energy.static import Static
+    from .energy.prices import Price, Technology
+    from .energy.static import Figure
     from .models.dry_run import DryRun
     from .models.recipes import Published
+    from .sim.action_table import ActionTable
     from .sim.operations import OperationCounts
 
 WIDTH = 200  # of tables in a file or a pipe
@@ -119,7 +122,8 @@ def show_estimate(result: EnergyEstimate) -> None:
             ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
             print(f"  {band.predicted}: {ratio} of {band.measured}")
     if result.latency_s is not None:
-        of_events = "" if result.total_pj is None else ", the modelled time of the events alone"
+        of_chip = result.total_pj is not None and result.accelerator.architecture.kind == "event"
+        of_events = ", the modelled time of the events alone" if of_chip else ""
         print(f"{number(result.latency_s * 1e6, digits=4)} us per inference{of_events}")
     if result.power_w is not None and result.energy_delay_js is not None:
         delay = f"energy-delay product {number(result.energy_delay_js * 1e15, digits=4)} nJ us"
@@ -127,7 +131,9 @@ def show_estimate(result: EnergyEstimate) -> None:
         static = "no static power" if result.total_pj is None else "static power included"
         print(f"{number(result.power_w * 1e3, digits=4)} mW while it runs, {static}; {delay}{busy}")
     show_energies(result.table)
-    show_omitted(result.actions.omitted)
+    if len(result.static_table) > 1:
+        show_static_parts(result.static_table)
+    show_omitted(result.omitted)
 
 
 def show_energies(priced: pd.DataFrame) -> None:
@@ -142,13 +148,42 @@ def show_energies(priced: pd.DataFrame) -> None:
     show(table)
 
 
-def show_static(static: Static) -> None:
+def show_priced(stored: ActionTable, prices: Accelerator | Technology) -> None:
+    """A stored action table under other prices: actions, static power x time where it is known, what is left out."""
+    from .energy.accelerator import Accelerator
+    from .energy.pricing import left_out, price_actions, price_static
+
+    show_energies(price_actions(stored, prices))
+    static = price_static(stored, prices) if isinstance(prices, Accelerator) else None
+    if static is not None and not static.empty:
+        show_static_parts(static)
+    show_omitted(left_out(stored.omitted, prices))
+
+
+def show_static_parts(parts: Any) -> None:
+    """A table of `energy.static.static_rows`: what draws static power on a grid, and its sum."""
+    table = new_table("static power x time", "W", "us", "nJ")
+    for row in parts.itertuples():
+        table.add_row(
+            row.price, f"{row.price_pj * 1e-12:.4g}", number(row.amount * 1e6, digits=4), nanojoule(row.energy_pj)
+        )
+    table.add_row("in all", "", "", nanojoule(float(parts["energy_pj"].sum())))
+    show(table)
+
+
+def show_static(machine: Accelerator) -> None:
     """The static figures of an accelerator, one line each; energy per step that stays without events is never added."""
-    rows = (
-        (f"static power per {static.per}", "W", static.static_power_w),
-        ("time per step", "s", static.seconds_per_step),
-        ("floor per step (shown, never added)", "pJ", static.step_floor_pj),
-    )
+    rows: list[tuple[str, str, Figure | Price | None]] = []
+    if (static := machine.static) is not None:
+        whole = "machine" if machine.architecture.kind == "grid" else static.per
+        rows += [
+            (f"static power per {whole}", "W", static.static_power_w),
+            ("time per step", "s", static.seconds_per_step),
+            ("floor per step (shown, never added)", "pJ", static.step_floor_pj),
+        ]
+    rows += [(f"{name}.leakage", "W", power) for name, power in machine.leakage.items()]
+    if not rows:
+        return
     table = new_table("static part", "unit", "low", "value", "high", "basis", "source")
     for name, unit, figure in rows:
         if figure is not None:
@@ -165,7 +200,7 @@ def show_omitted(omitted: Mapping[str, str]) -> None:
 def show_sweep(rows: Any) -> None:
     """One line per row of `energy.sweep.sweep`, with the ratio to the widest weights where several were swept."""
     keys, widest = ["rate", "steps", "memory_bytes"], rows["weight_bits"].max()
-    at_widest = rows.loc[rows["weight_bits"] == widest, [*keys, "energy_pj"]]
+    at_widest = rows.loc[rows["weight_bits"] == widest, [*keys, "compared_pj"]]
     rows = rows.merge(at_widest, on=keys, how="left", suffixes=("", "_widest"))
     columns = {
         "rate": rows["rate"].map("{:g}".format),
@@ -176,8 +211,9 @@ def show_sweep(rows: Any) -> None:
             title: rows[f"{name}_pj"].map(nanojoule)
             for title, name in (("nJ", "energy"), ("low", "low"), ("high", "high"))
         },
+        "static nJ": rows["static_pj"].map(nanojoule, na_action="ignore"),
         "us": (rows["latency_s"] * 1e6).map(partial(number, digits=4), na_action="ignore"),
-        f"{widest} bits / this": (rows["energy_pj_widest"] / rows["energy_pj"]).map(
+        f"{widest} bits / this": (rows["compared_pj_widest"] / rows["compared_pj"]).map(
             "{:.3g}".format, na_action="ignore"
         ),
         "weights": rows["resident"].map({True: "resident", False: "reloaded"}),

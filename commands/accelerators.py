@@ -43,8 +43,7 @@ def show_accelerator(
         node = "-" if price.node_nm is None else f"{price.node_nm:g}"
         table.add_row(key, *figures, node, price.scope, price.basis, price.source)
     show(table)
-    if machine.static is not None:
-        show_static(machine.static)
+    show_static(machine)
 
 
 @app.command("validate", epilog="Example: spikejoule accelerators validate mychip.yaml")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import show_counts, show_energies, show_estimate, show_omitted, show_scores
+from ..console import show_counts, show_estimate, show_priced, show_scores
 from ..sim.errors import InvalidInput
 from .arguments import STEP_BY_STEP, AcceleratorOption, Formats, TraceArgument, format_names, given_names, open_trace
 
@@ -94,15 +94,12 @@ def price(
     """Apply the prices of an accelerator or a technology to a stored action table."""
     from ..energy.accelerator import load_accelerator
     from ..energy.prices import load_technology
-    from ..energy.pricing import price_actions
     from ..sim.action_table import read_actions
 
     if (accelerator is None) == (technology is None):
         raise InvalidInput("price: give either --accelerator or --technology")
     prices = load_technology(str(technology)) if accelerator is None else load_accelerator(accelerator)
-    stored = read_actions(table)
-    show_energies(price_actions(stored, prices))
-    show_omitted(stored.omitted)
+    show_priced(read_actions(table), prices)
 
 
 @app.command(

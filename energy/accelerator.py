@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from ..sim.architecture import Architecture, Event, Grid, Memory, Operations
 from ..sim.errors import InvalidInput
 from .files import parse_yaml, validate
 from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, parse_prices
-from .static import Static
+from .static import Static, StaticPrice, chip_price, power_price, take_leakage
 
 MEMORY_ACTIONS = ("read", "write")
 TYPED_OPERATIONS = ("add", "multiply", "compare", "sigmoid")  # priced by the type they work on, as in add.float32
@@ -33,12 +33,15 @@ class Accelerator:
     Attributes
     ----------
     name, title, notes : str
-    architecture : Operations or Grid
+    architecture : Operations, Grid or Event
     technology : str
     prices : mapping of action to Price
         Logic by ``operation.type`` (``add.float32``), memories by ``name.read`` and ``name.write`` (one word).
     static : Static, optional
-        Static power, with time per step where it was measured; of machines of kind ``event`` and incomplete ones only.
+        Static power, with time per step where it was measured; of machines of kind ``event`` and ``grid`` and of
+        incomplete ones. On a grid that of all but the memories in ``leakage``.
+    leakage : mapping of memory name to Price
+        Leakage of a grid's memories; these figures are watts. Of all of them or of none.
     missing : tuple of str
         Parts of the chip that no source gives; with any of them the machine shows its prices but refuses a total.
     """
@@ -50,7 +53,19 @@ class Accelerator:
     technology: str
     prices: Mapping[str, Price]
     static: Static | None = None
+    leakage: Mapping[str, Price] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+    @property
+    def static_prices(self) -> tuple[StaticPrice, ...]:
+        """Static power as prices of time, all with the same amount; none where power or time is not known."""
+        machine = self.architecture
+        if isinstance(machine, Event):
+            return () if self.static is None else chip_price(self.static, machine.step_s)
+        if not isinstance(machine, Grid):
+            return ()
+        rest = () if self.static is None else (power_price("static_power.machine", self.static.static_power_w),)
+        return (*rest, *(power_price(f"{name}.leakage", power) for name, power in self.leakage.items()))
 
     @property
     def complete(self) -> bool:
@@ -177,17 +192,19 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
     if kind not in kinds:
         raise InvalidInput(f"{where}: architecture.kind is {kind!r}; it must be one of {', '.join(kinds)}")
     architecture = validate(kinds[kind], file.architecture, f"{where}: architecture")
-    if file.static is not None and file.complete and not isinstance(architecture, Event):
+    if file.static is not None and file.complete and isinstance(architecture, Operations):
         raise InvalidInput(
-            f"{where}: static: a machine of kind {kind} has no static part, so the section would be ignored; remove "
-            f"it, or describe the machine as kind event"
+            f"{where}: static: a machine of kind {kind} has no time, so the section would be ignored; remove it, or "
+            f"describe the machine as kind grid or event"
         )
+    if file.static is not None and isinstance(architecture, Grid):
+        file.static.check_on_grid(where)
     entries = dict(file.prices)
     technology, defaults = _technology(entries, architecture, where, complete=file.complete)
+    memories = architecture.memories if isinstance(architecture, Grid) else ()
+    leakage = take_leakage(entries, memories, f"{where}: prices", defaults)
     own = parse_prices(entries, f"{where}: prices", defaults)
-    prices = dict(technology.operations)
-    if isinstance(architecture, Grid):
-        prices |= memory_prices(architecture.memories, technology, own)
+    prices = {**technology.operations, **memory_prices(memories, technology, own)}
     _refuse_unused(own, prices, architecture, where, complete=file.complete)
     return Accelerator(
         name=file.name,
@@ -197,6 +214,7 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
         technology=technology.name,
         prices=prices | own,
         static=file.static,
+        leakage=leakage,
         missing=file.missing,
     )
 

@@ -45,8 +45,8 @@ def break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> pd.DataFra
     Compute is affine in the events, ``E(r) = E(0) + r (E(r0) - E(0)) / r0`` at the recorded rate ``r0``, so that its
     break-even is ``r0 (E_ref - E(0)) / (E(r0) - E(0))``. The machine's energy is not quite, for words are fetched whole
     and buffers overflow: there it is found by bisection on the simulated machine, to 1e-6 of the rate. A layer's events
-    are those it reads, and its energy is that of its own rows; the network's are the spikes of all neurons, while its
-    input stays as recorded.
+    are those it reads, and its energy is that of its own rows, with static power x its own time where the machine has
+    such figures; the network's are the spikes of all neurons, while its input stays as recorded.
     """
     names = [layer.name for layer in variant.operations.workload.layers]
     if names != [layer.name for layer in reference.operations.workload.layers]:
@@ -103,7 +103,11 @@ def _energy(result: EnergyEstimate, layer: str, group: str | None) -> float:
         rows = rows[rows["layer"] == layer]
     if group is not None:
         rows = rows[rows["group"] == group]
-    return float(rows["energy_pj"].sum())
+    energy_pj = float(rows["energy_pj"].sum())
+    if group is None:
+        static = result.static_pj if layer == NETWORK else result.layer_static_pj(layer)
+        energy_pj += static or 0.0
+    return energy_pj
 
 
 def _rate(operations: OperationCounts, signals: Sequence[str]) -> float:

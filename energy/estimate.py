@@ -10,15 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..sim.architecture import Event
+from ..sim.architecture import Event, Grid
 from ..sim.cores import map_to_cores
 from ..sim.execution import ActionCounts, execute, execute_trace
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
 from .not_run import not_run
-from .pricing import price_actions
+from .pricing import left_out, price_actions
+from .static import static_rows
 from .validation import validation
+
+BOUNDS = ("low", "value", "high")
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class EnergyEstimate:
         low_pj, high_pj``; counts and energies are means per inference.
     sample_pj : float64 array (samples,)
         Energy of every inference, at the prices' central values.
-    static_bounds_pj : (float, float, float), optional
-        Static power x mean time at its low, central and high value; None where power or time is not known.
+    static_units : float64 array (samples,), optional
+        Time per finished inference that all of the accelerator's `static_prices` are multiplied with: seconds of a
+        grid, chips or cores in use x machine steps of a chip; None where power or time is not known.
     """
 
     accelerator: Accelerator
@@ -45,7 +49,7 @@ class EnergyEstimate:
     actions: ActionCounts
     table: pd.DataFrame
     sample_pj: NDArray[np.float64]
-    static_bounds_pj: tuple[float, float, float] | None = None
+    static_units: NDArray[np.float64] | None = None
 
     @property
     def energy_pj(self) -> float:
@@ -59,8 +63,39 @@ class EnergyEstimate:
 
     @property
     def static_pj(self) -> float | None:
-        """Static power x time per inference; None where power or time is not known."""
+        """Static power x time per finished inference; None where power or time is not known."""
         return None if self.static_bounds_pj is None else self.static_bounds_pj[1]
+
+    @property
+    def static_bounds_pj(self) -> tuple[float, float, float] | None:
+        """Static power x mean time at all its low, central and high figures; None where power or time is not known."""
+        if self.static_units is None:
+            return None
+        amount, prices = float(self.static_units.mean()), self.accelerator.static_prices
+        low, value, high = (sum(amount * getattr(price, bound) for price in prices) for bound in BOUNDS)
+        return low, value, high
+
+    @property
+    def static_sample_pj(self) -> NDArray[np.float64] | None:
+        """The static part of every inference, float64 (samples,): on a grid each has a time of its own."""
+        if self.static_units is None:
+            return None
+        return self.static_units * sum(price.value for price in self.accelerator.static_prices)
+
+    def layer_static_pj(self, layer: str) -> float:
+        """Static power of a grid x a layer's time; layers run one after the other, so they sum to `static_pj`."""
+        if self.static_units is None or not isinstance(self.accelerator.architecture, Grid):
+            return 0.0
+        times = self.actions.seconds.get(layer)
+        seconds = 0.0 if times is None else float(times.sum(axis=0).mean())
+        return sum(seconds * price.value for price in self.accelerator.static_prices)
+
+    @property
+    def static_table(self) -> pd.DataFrame:
+        """What the static part is made of, see `spikejoule.energy.static.static_rows`; empty where it is not known."""
+        if self.static_units is None:
+            return static_rows((), 0.0)
+        return static_rows(self.accelerator.static_prices, float(self.static_units.mean()))
 
     @property
     def total_pj(self) -> float | None:
@@ -73,13 +108,30 @@ class EnergyEstimate:
         return self.energy_pj if self.total_pj is None else self.total_pj
 
     @property
+    def compared_bounds_pj(self) -> tuple[float, float]:
+        """`compared_pj` with every price, those of static power included, at its low, and at its high value."""
+        low, high = self.bounds_pj
+        if self.static_bounds_pj is None:
+            return low, high
+        return low + self.static_bounds_pj[0], high + self.static_bounds_pj[2]
+
+    @property
     def static_time_s(self) -> float | None:
-        """Time per inference that static power is multiplied with, as measured or fixed; not the modelled latency."""
-        static = self.accelerator.static
-        if static is None or self.static_pj is None:
+        """Time per finished inference that static power is multiplied with; None where the static part is not known.
+
+        Of a grid its modelled latency. Of a chip the time of its steps as measured or fixed, never modelled: all
+        machine steps of an inference, or those between two of them where they are ``pipelined``.
+        """
+        if self.static_units is None:
             return None
-        steps = static.step_s(getattr(self.accelerator.architecture, "step_s", None))
-        return None if steps is None else steps[1] * self.actions.steps
+        seconds = self._chip_time_s(_steps_each(self.operations, self.actions, self.accelerator))
+        return self.latency_s if seconds is None else seconds
+
+    def _chip_time_s(self, steps: int) -> float | None:
+        """So many steps as measured or fixed; None on other machines, and where no time of a step is known."""
+        machine, static = self.accelerator.architecture, self.accelerator.static
+        times = static.step_s(machine.step_s) if isinstance(machine, Event) and static is not None else None
+        return None if times is None else times[1] * steps
 
     @property
     def bounds_pj(self) -> tuple[float, float]:
@@ -101,8 +153,8 @@ class EnergyEstimate:
     def power_w(self) -> float | None:
         """Mean power in W; None on machines without a time.
 
-        Where the static part is known: `total_pj` over `static_time_s`. Elsewhere `energy_pj` over `latency_s`, the
-        power of what is counted, without static power.
+        Where the static part is known: `total_pj` over `static_time_s`, with inferences following each other. Elsewhere
+        `energy_pj` over `latency_s`, the power of what is counted, without static power.
         """
         energy_pj, seconds = self.energy_pj, self.latency_s
         if self.total_pj is not None:
@@ -118,13 +170,21 @@ class EnergyEstimate:
     def energy_delay_js(self) -> float | None:
         """Energy-delay product per inference in joule seconds; None on machines without a time.
 
-        Where the static part is known: `total_pj` x `static_time_s`, the same time for all samples. Elsewhere the mean
-        over samples of energy x modelled time.
+        The mean over samples of energy x modelled time; the energy is the total where the static part is known. Of a
+        chip with a static part, the time is that of all machine steps of one inference as measured or fixed, the same
+        for all samples, also where inferences are pipelined.
         """
-        if self.total_pj is not None and self.static_time_s is not None:
-            return self.total_pj * 1e-12 * self.static_time_s
-        times = self.actions.latency_s
-        return None if times is None else float((self.sample_pj * 1e-12 * times).mean())
+        total_pj, times = self.sample_pj, self.actions.latency_s
+        if self.static_sample_pj is not None:
+            total_pj = total_pj + self.static_sample_pj
+            fixed = self._chip_time_s(self.actions.steps)
+            times = times if fixed is None else np.full(self.actions.samples, fixed)
+        return None if times is None else float((total_pj * 1e-12 * times).mean())
+
+    @property
+    def omitted(self) -> Mapping[str, str]:
+        """What is left out on purpose, with the reason; not what the accelerator's own static figures bring in."""
+        return left_out(self.actions.omitted, self.accelerator)
 
     @property
     def not_run(self) -> tuple[str, ...]:
@@ -171,6 +231,8 @@ class EnergyEstimate:
             "total_pj": self.total_pj,
             "static_time_s": self.static_time_s,
             "static": None if self.accelerator.static is None else asdict(self.accelerator.static),
+            "leakage_w": {name: asdict(power) for name, power in self.accelerator.leakage.items()},
+            "static_parts": self.static_table.to_dict(orient="records"),
             "validation": asdict(validation(self.accelerator)),
             "latency_s": self.latency_s,
             "power_w": self.power_w,
@@ -178,7 +240,7 @@ class EnergyEstimate:
             "utilisation": self.utilisation,
             "layers": self._layer_figures(),
             "table": self.table.to_dict(orient="records"),
-            "omitted": dict(self.actions.omitted),
+            "omitted": dict(self.omitted),
             "provenance": dict(self.provenance),
         }
 
@@ -217,8 +279,9 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
 
     Notes
     -----
-    Energy = sum of action count x price. Training energy is out of scope. What else a machine's model leaves out is
-    listed in ``actions.omitted`` and printed in every report.
+    Energy = sum of action count x price; beside it static power x time per finished inference, where the machine's file
+    has such figures. Training energy is out of scope. What else a machine's model leaves out is listed in ``omitted``
+    and printed in every report.
     """
     accelerator.require_complete()
     if isinstance(trace, OperationCounts):
@@ -241,21 +304,28 @@ def estimate_actions(operations: OperationCounts, actions: ActionCounts, acceler
     sample_pj = np.zeros(actions.samples)
     for counts, price_pj in zip(actions.counts.values(), table["price_pj"], strict=True):
         sample_pj += counts.sum(axis=0, dtype=np.int64) * price_pj
-    static = _static_pj(operations, actions, accelerator)
+    static = _static_units(operations, actions, accelerator)
     return EnergyEstimate(accelerator, operations, actions, table, sample_pj, static)
 
 
-def _static_pj(
+def _static_units(
     operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator
-) -> tuple[float, float, float] | None:
-    """Static power x time: time per step as measured, or the machine's fixed step; modelled event times are no time."""
-    static, machine = accelerator.static, accelerator.architecture
-    if static is None or not isinstance(machine, Event):
+) -> NDArray[np.float64] | None:
+    """Seconds of each inference on a grid; units in use x steps on chips, whose modelled event times are no time."""
+    machine, static = accelerator.architecture, accelerator.static
+    if not accelerator.static_prices:
         return None
-    prices = static.step_price_pj(machine.step_s)
-    if prices is None:
-        return None
+    if isinstance(machine, Grid):
+        return actions.latency_s
+    assert isinstance(machine, Event)
+    assert static is not None
     cores = map_to_cores(operations.workload, machine)
     units = cores.neuron_cores() if static.per == "core" else cores.chips
-    low, value, high = (units * actions.steps * price for price in prices)
-    return low, value, high
+    steps = _steps_each(operations, actions, accelerator)
+    return np.full(actions.samples, units * steps, np.float64)
+
+
+def _steps_each(operations: OperationCounts, actions: ActionCounts, accelerator: Accelerator) -> int:
+    """Steps per finished inference: pipelined ones enter a chip before the drain of the one before has ended."""
+    pipelined = getattr(accelerator.architecture, "mode", "single") == "pipelined"
+    return operations.steps if pipelined else actions.steps

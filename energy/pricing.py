@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ..sim.action_table import ActionTable
-from ..sim.architecture import Memory
+from ..sim.architecture import Grid, Memory
 from ..sim.errors import InvalidInput
-from ..sim.execution import ActionCounts
+from ..sim.execution import TIME, ActionCounts
 from .accelerator import Accelerator, memory_prices, price_group
 from .prices import Price, Technology
+from .static import static_rows
 
 Prices = Accelerator | Technology | Mapping[str, Price]
 
@@ -44,7 +45,7 @@ def price_actions(actions: ActionTable | ActionCounts, prices: Prices, *, by_ste
 
     Notes
     -----
-    Static power x time is no action; see `estimate`.
+    Static power x time is no action; see `price_static`.
 
     Examples
     --------
@@ -76,6 +77,53 @@ def price_actions(actions: ActionTable | ActionCounts, prices: Prices, *, by_ste
     for name, bound in (("energy_pj", "value"), ("low_pj", "low"), ("high_pj", "high")):
         columns[name] = mean * np.array([getattr(price, bound) for price in found], float)
     return pd.DataFrame(columns)
+
+
+def price_static(actions: ActionTable | ActionCounts, accelerator: Accelerator) -> pd.DataFrame:
+    """Static power x time per inference of action counts on a machine of kind ``grid``.
+
+    Parameters
+    ----------
+    actions : ActionTable or ActionCounts
+    accelerator : Accelerator
+
+    Returns
+    -------
+    DataFrame
+        A row per memory that leaks, and one for the rest of the machine: ``price, per, amount`` (mean seconds per
+        inference), ``price_pj`` (one second of it), ``energy_pj, low_pj, high_pj``. Empty where nothing is known: no
+        figure in the accelerator's file, no clock, or a chip, whose cores in use a table of actions does not hold.
+
+    Notes
+    -----
+    Static energy = static power x time per finished inference. A grid runs the layers one after the other, so that is
+    the time of one inference.
+
+    Examples
+    --------
+    >>> from spikejoule.energy.accelerator import load_accelerator
+    >>> price_static(ActionCounts(1, 1, {}, {}, {}), load_accelerator("grid-45nm")).empty
+    True
+    """
+    if not isinstance(accelerator.architecture, Grid):
+        return static_rows((), 0.0)
+    if isinstance(actions, ActionTable):
+        times = actions.rows.loc[actions.rows["component"] == TIME[0], "seconds"]
+    else:
+        times = pd.Series([float(each.sum()) for each in actions.seconds.values()], dtype=float)
+    return static_rows(accelerator.static_prices if len(times) else (), float(times.sum()) / actions.samples)
+
+
+def left_out(omitted: Mapping[str, str], prices: Prices) -> dict[str, str]:
+    """What stays out when these prices are applied: a machine's omissions, less the static power that they bring in."""
+    if not (isinstance(prices, Accelerator) and isinstance(prices.architecture, Grid) and prices.static_prices):
+        return dict(omitted)
+    found = {part: reason for part, reason in omitted.items() if part != "static power"}
+    if prices.static is None:
+        found["static power of logic, clock and control"] = "no static_power_w in the machine's file: its memories only"
+    if not prices.leakage:
+        found["leakage of memories"] = "no leakage_w in the machine's file: only as far as its static_power_w holds it"
+    return found
 
 
 def _finder(prices: Prices, memories: tuple[Memory, ...]) -> Callable[[str, str], Price]:

@@ -25,11 +25,12 @@ class SharedCounts:
     ----------
     keys, groups : tuple of str
         Each price (``add.float32``, ``weight_sram.read``) and its group: logic, sram, dram, network or static. Static
-        power x time is one price per unit and step, ``static_power.chip`` or ``static_power.core``.
+        power x time is one price per unit and step of a chip, ``static_power.chip`` or ``static_power.core``; of a grid
+        one per second for each part that draws it, ``static_power.machine`` and ``MEMORY.leakage``.
     base, variant : float64 array (prices,)
-        Actions of either side.
+        Actions of either side; static prices have time as their amount, in steps or seconds.
     low, value, high : float64 array (prices,)
-        In pJ.
+        In pJ, of static power per step or per second.
     """
 
     keys: tuple[str, ...]
@@ -102,12 +103,12 @@ def _actions(estimate: EnergyEstimate, *, static: bool) -> Iterator[tuple[str, f
     for component, action, group, count in columns.itertuples(index=False):
         price = machine.price(component, action)
         yield machine.price_key(component, action), count, (group, price.low, price.value, price.high)
-    if not static or machine.static is None or not estimate.static_pj:
+    if not static or estimate.static_units is None:
         return
-    prices = machine.static.step_price_pj(getattr(machine.architecture, "step_s", None))
-    if prices is not None:  # all units and steps of an inference pay the same price
-        units = round(estimate.static_pj / prices[1])
-        yield f"static_power.{machine.static.per}", units, ("static", *prices)
+    amount = float(estimate.static_units.mean())
+    for part in machine.static_prices:
+        if part.high:  # what draws nothing at any price is no action that a side could need more of
+            yield part.key, amount, ("static", part.low, part.value, part.high)
 
 
 def ratio_bounds(counts_a: ArrayLike, counts_b: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[float, float]:

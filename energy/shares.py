@@ -23,7 +23,7 @@ class Shares:
     ----------
     energies : mapping of frozenset of str to float
         Mean energy per inference in pJ by the switches that are set to the variant's side: none is the base itself,
-        all are the variant.
+        all are the variant. Static power x time is in it where the machine's file has it, as in all ratios.
     """
 
     energies: Mapping[Coalition, float]
@@ -130,5 +130,5 @@ def energy_shares(base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstima
     energies: dict[Coalition, float] = {}
     for switches in _coalitions(SWITCHES):
         hybrids = (hybrid_counts(b.operations, v.operations, switches) for b, v in zip(base, variant, strict=True))
-        energies[switches] = math.fsum(estimate(each, machine).energy_pj for each in hybrids) / len(base)
+        energies[switches] = math.fsum(estimate(each, machine).compared_pj for each in hybrids) / len(base)
     return Shares(energies)

@@ -70,9 +70,10 @@ def sweep(
     DataFrame
         One row per combination: ``rate, steps, weight_bits, memory_bytes`` (NA where the workload's or machine's own);
         ``energy_pj`` and its parts ``logic_pj``, ``sram_pj``, ``dram_pj``; ``low_pj``, ``high_pj`` at all prices low
-        and high; ``latency_s`` (NaN without a clock); ``synaptic_operations``; ``weight_bytes``, stored parameters in
-        all; ``resident``, whether they fit in the weight memory (NA without memories). Means per inference, no static
-        power.
+        and high, without static power; ``static_pj``, static power x time, and ``compared_pj``, what ratios are made
+        of: both together, or ``energy_pj`` where ``static_pj`` is NaN for want of a figure; ``latency_s`` (NaN without
+        a clock); ``synaptic_operations``; ``weight_bytes``, stored parameters in all; ``resident``, whether they fit in
+        the weight memory (NA without memories). Means per inference.
 
     Raises
     ------
@@ -182,8 +183,8 @@ def resized(accelerator: Accelerator, size_bytes: int, memory: str | None = None
     Raises
     ------
     InvalidInput
-        No such memory, one without a capacity, or one whose prices the accelerator's file gives itself: what they
-        would be at another capacity is not known.
+        No such memory, one without a capacity, or one whose prices or leakage the accelerator's file gives itself: what
+        they would be at another capacity is not known.
     """
     grid = accelerator.architecture
     if not isinstance(grid, Grid):
@@ -204,10 +205,24 @@ def resized(accelerator: Accelerator, size_bytes: int, memory: str | None = None
             f"accelerator {accelerator.name!r} gives the prices of {name!r} itself, so they are not known at another "
             f"capacity; remove them from its file to price it by capacity, or sweep another memory"
         )
+    _check_static(accelerator, name)
     kib = size_bytes / 1024
     levels = tuple(replace(level, kib=kib) if level.name == name else level for level in grid.memories)
     prices = dict.fromkeys(keys, technology.sram_access(kib, old.word_bits))
     return replace(accelerator, architecture=replace(grid, memories=levels), prices={**accelerator.prices, **prices})
+
+
+def _check_static(accelerator: Accelerator, name: str) -> None:
+    """Refuse another capacity of a memory that leaks, or may be part of a static power: how it scales is not known."""
+    power = accelerator.leakage.get(name)
+    unmoved = accelerator.static is None if power is None else power.high == 0
+    if unmoved:
+        return
+    figure = "static.static_power_w, which may hold its leakage" if power is None else f"prices.{name}.leakage_w"
+    raise InvalidInput(
+        f"accelerator {accelerator.name!r} gives {figure}, which is not known at another capacity of {name!r}; "
+        f"write a file for each capacity with its own leakage, or sweep a machine without static figures"
+    )
 
 
 def _figures(counts: OperationCounts, accelerator: Accelerator) -> dict[str, object]:
@@ -219,6 +234,8 @@ def _figures(counts: OperationCounts, accelerator: Accelerator) -> dict[str, obj
     return {
         "energy_pj": result.energy_pj,
         **{f"{group}_pj": float(groups.get(group, 0.0)) for group in ("logic", "sram", "dram")},
+        "static_pj": np.nan if result.static_pj is None else result.static_pj,
+        "compared_pj": result.compared_pj,
         "low_pj": low,
         "high_pj": high,
         "latency_s": np.nan if result.latency_s is None else result.latency_s,

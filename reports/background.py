@@ -57,7 +57,8 @@ def prices(comparison: Comparison) -> list[Block]:
         Paragraph(
             "Prices are literature figures; the section before says how far each machine was set against silicon. "
             "Basis derived marks our own arithmetic on published figures. Memory prices (read, write) are per access "
-            "of one word, logic prices per operation; static power is priced per step of a chip or core in use."
+            "of one word, logic prices per operation; static power per step of a chip or core in "
+            "use, and per second of a grid (1 mW is 10\u2079 pJ)."
         )
     ]
     known: set[tuple[str, ...]] = set()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ..energy.validation import validation
+from ..sim.architecture import Event
 from .blocks import Block, Bullets, Column, Paragraph, Table
 from .numbers import POWER, TIME, listed, number, unit_for
 
@@ -24,24 +25,52 @@ IDLE = (
 
 
 def three_numbers(estimates: Estimates) -> str:
-    """What a chip's three numbers are and which of them ratios use; empty where no static power is known."""
+    """What a machine's three numbers are and which of them ratios use; empty where no static power is known."""
     result = next(iter(estimates.values()))[0]
-    static, seconds = result.accelerator.static, result.static_time_s
-    if static is None or seconds is None:
+    if result.static_pj is None:
         return ""
-    step, power = seconds / result.actions.steps, static.static_power_w
-    timed = "fixed" if static.seconds_per_step is None else "measured on another network"
-    scale, watt = unit_for([step], TIME), unit_for([power.value], POWER)
-    sentence = (
-        f"{result.accelerator.name} has three numbers: the energy of events; static power \N{MULTIPLICATION SIGN} time "
-        f"({number(power.value / watt.size)} {watt.name} per {static.per}, {number(step / scale.size)} {scale.name} "
-        f"per step, {timed}; {result.actions.steps} machine steps); and their sum, the total. Ratios are of totals, "
-        f"for an event sum is no total of a chip; those of events stand beside them. {_same_static(estimates)}Energy "
-        f"\N{MULTIPLICATION SIGN} delay is the total times that time"
+    machine = result.accelerator
+    made, last = _of_chip(result) if isinstance(machine.architecture, Event) else _of_grid(result)
+    return (
+        f"{machine.name} has three numbers: the energy of events; static power \N{MULTIPLICATION SIGN} time ({made}); "
+        f"and their sum, the total. Ratios are of totals, for an event sum is no total of a chip; those of events "
+        f"stand beside them. {_same_static(estimates)}Energy \N{MULTIPLICATION SIGN} delay is the total times {last}."
     )
-    if static.seconds_per_step is None:
-        return f"{sentence}."
-    return f"{sentence}; the latency is the modelled time of the events alone."
+
+
+def _of_chip(result: EnergyEstimate) -> tuple[str, str]:
+    """What a chip's static part is made of, and the delay."""
+    static, machine = result.accelerator.static, result.accelerator.architecture
+    assert static is not None
+    assert isinstance(machine, Event)
+    times = static.step_s(machine.step_s)
+    assert times is not None
+    measured = static.seconds_per_step is not None
+    scale = unit_for([times[1]], TIME)
+    steps, last = f"{result.actions.steps} machine steps", "that time"
+    if machine.mode == "pipelined":
+        last = f"the time of {steps}, those of one inference"
+        steps = f"{result.operations.steps} machine steps from one inference to the next, pipelined"
+    made = (
+        f"{_power(static.static_power_w.value)} per {static.per}, {number(times[1] / scale.size)} {scale.name} per "
+        f"step, {'measured on another network' if measured else 'fixed'}; {steps}"
+    )
+    return made, f"{last}; the latency is the modelled time of the events alone" if measured else last
+
+
+def _of_grid(result: EnergyEstimate) -> tuple[str, str]:
+    """What a grid's static part is made of, and the delay."""
+    machine = result.accelerator
+    parts = [f"{_power(power.value)} leakage of {name}" for name, power in machine.leakage.items() if power.value]
+    if machine.static is not None:
+        rest = "the rest of the machine" if parts else "the machine"
+        parts.append(f"{_power(machine.static.static_power_w.value)} of {rest}")
+    return f"{listed(parts)}, for the modelled time of each inference", "that time"
+
+
+def _power(watt: float) -> str:
+    unit = unit_for([watt], POWER)
+    return f"{number(watt / unit.size)} {unit.name}"
 
 
 def _same_static(estimates: Estimates) -> str:
@@ -49,6 +78,14 @@ def _same_static(estimates: Estimates) -> str:
     if len(static) > 1:
         return ""
     return "The static part is the same for every variant and inference here, so totals lie closer together. "
+
+
+def static_of_samples(comparison: Comparison) -> str:
+    """How static power x time differs between single inferences."""
+    first = next(iter(comparison.estimates.values()))[0]
+    if isinstance(first.accelerator.architecture, Event):
+        return "is the same for each of them and adds to every figure"
+    return "goes with the time of each inference; here is its mean"
 
 
 def validation_sentence(result: EnergyEstimate) -> str:

@@ -15,7 +15,7 @@ from ..energy.shares import Shares, energy_shares
 from ..sim.errors import InvalidInput
 from .blocks import Block, Column, Paragraph, SideBySide, Table
 from .made_of_figures import MEMORIES, price_words, tornado_figure, waterfall_figure
-from .numbers import ENERGY, listed, number, unit_for
+from .numbers import ENERGY, POWER, listed, number, unit_for
 from .tables import records
 
 if TYPE_CHECKING:
@@ -99,11 +99,7 @@ def flip_sentence(shared: SharedCounts, prices: pd.DataFrame, base: str, focus: 
     known = prices.dropna(subset=["threshold_pj"])
     distance = (known["threshold_pj"].clip(lower=1e-300) / known["value_pj"].clip(lower=1e-300)).map(math.log).abs()
     nearest = records(known.loc[distance.sort_values(kind="stable").index[:2]])
-    clauses = [
-        f"one {price_words(row['price'])} costs {'more' if row['holds_while'] == 'above' else 'less'} than "
-        f"{number(row['threshold_pj'])} pJ (here {number(row['value_pj'])})"
-        for row in nearest
-    ]
+    clauses = [_holds_while(row) for row in nearest]
     cheaper = focus if shared.ratio > 1 else base
     within = low < 1 < high
     box = "can flip it" if within else "cannot flip it"
@@ -114,6 +110,17 @@ def flip_sentence(shared: SharedCounts, prices: pd.DataFrame, base: str, focus: 
         f"That {cheaper} takes less holds while {' and while '.join(clauses)}, each with the other prices as they "
         f"are; {ranges}."
     )
+
+
+def _holds_while(row: dict[str, Any]) -> str:
+    """Up to, or from, which price the cheaper side stays the cheaper; what leaks in a second is a power."""
+    side = "more" if row["holds_while"] == "above" else "less"
+    name = price_words(row["price"])
+    if row["price"] == "static_power.machine" or row["price"].endswith(".leakage"):
+        unit = unit_for([row["threshold_pj"] * 1e-12, row["value_pj"] * 1e-12], POWER)
+        threshold, value = (number(row[key] * 1e-12 / unit.size) for key in ("threshold_pj", "value_pj"))
+        return f"{name} is {side} than {threshold} {unit.name} (here {value})"
+    return f"one {name} costs {side} than {number(row['threshold_pj'])} pJ (here {number(row['value_pj'])})"
 
 
 def draws_sentence(shared: SharedCounts) -> str:
@@ -165,7 +172,8 @@ def _prices_table(prices: pd.DataFrame, base: str, focus: str) -> Table:
     )
     caption = (
         f"{base} / {focus} with one price moved at a time. Holds while: the price at which the two would cost the "
-        "same, and the side of it on which the cheaper one stays the cheaper; a dash: no price does that."
+        "same, and the side of it on which the cheaper one stays the cheaper; a dash: no price does that. Static power "
+        "is priced per step of a chip, and per second of a grid."
     )
     return Table("sensitivity", caption, columns, tuple(map(cells, records(prices))), prices)
 

@@ -28,7 +28,8 @@ MEMORIES = {"sram": "SRAM", "dram": "DRAM"}
 def price_words(key: str) -> str:
     """``weight_sram.read`` as ``weight SRAM read``, ``add.float32`` as ``float32 add``."""
     head, _, tail = key.partition(".")
-    words = f"{head} {tail}" if tail in ("read", "write") else f"{tail} {head.replace('add_subtract', 'add/subtract')}"
+    of_memory = tail in ("read", "write", "leakage")
+    words = f"{head} {tail}" if of_memory else f"{tail} {head.replace('add_subtract', 'add/subtract')}"
     return " ".join(MEMORIES.get(word, word) for word in words.replace("_", " ").split())
 
 

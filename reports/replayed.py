@@ -46,21 +46,22 @@ def widths(comparison: Comparison) -> pd.DataFrame:
     DataFrame
         ``variant, state, seed``; ``accuracy`` (0..1); ``differing, recorded, places`` (spikes that differ from the
         recorded ones, recorded spikes, neurons x steps x samples); ``saturated`` (0..1); ``synaptic_operations`` per
-        inference; ``energy_pj, low_pj, high_pj`` per inference on the first accelerator; ``ratio``, the baseline's
-        energy at the same width and seed over this. NaN where unknown.
+        inference; ``energy_pj, low_pj, high_pj`` per inference on the first accelerator, static power x time included
+        where its file has a static part; ``ratio``, the baseline's energy at the same width and seed over this. NaN
+        where unknown.
     """
     rows = []
     for variant, group in comparison.estimates.items():
         replays = comparison.replayed.get(variant, ((),) * len(group))
         for seed, recorded, runs in zip(comparison.seeds, group, replays, strict=True):
             origin: dict[str, Any] = {"variant": variant, "seed": seed}
-            low, high = recorded.bounds_pj
+            low, high = recorded.compared_bounds_pj
             workload = recorded.operations.workload
             rows.append(
                 origin
                 | {"state": f"{workload.state_type}{workload.state_bits}, {RECORDED}", "accuracy": recorded.accuracy}
                 | {"synaptic_operations": recorded.operations.synaptic_operations}
-                | {"energy_pj": recorded.energy_pj, "low_pj": low, "high_pj": high}
+                | {"energy_pj": recorded.compared_pj, "low_pj": low, "high_pj": high}
             )
             rows += [origin | _replayed_row(one) for one in runs if one.state_bits is not None]
     data = pd.DataFrame(rows)
@@ -72,7 +73,7 @@ def widths(comparison: Comparison) -> pd.DataFrame:
 
 
 def _replayed_row(one: Replayed) -> dict[str, Any]:
-    low, high = (math.nan, math.nan) if one.estimate is None else one.estimate.bounds_pj
+    low, high = (math.nan, math.nan) if one.estimate is None else one.estimate.compared_bounds_pj
     return {
         "state": f"fixed{one.state_bits}",
         "accuracy": one.operations.accuracy,
@@ -81,7 +82,7 @@ def _replayed_row(one: Replayed) -> dict[str, Any]:
         "places": one.mismatch.places,
         "saturated": one.saturated,
         "synaptic_operations": one.operations.synaptic_operations,
-        "energy_pj": math.nan if one.estimate is None else one.estimate.energy_pj,
+        "energy_pj": math.nan if one.estimate is None else one.estimate.compared_pj,
         "low_pj": low,
         "high_pj": high,
     }

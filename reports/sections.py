@@ -129,11 +129,11 @@ def single_inferences(comparison: Comparison) -> list[Block]:
     shown = {"mean_pj": "Mean", "median_pj": "Median", "p95_pj": "95 %", "min_pj": "Smallest", "max_pj": "Largest"}
     columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
     caption = f"Energy{drawings.of_events(comparison.estimates)} of single inferences, samples of all seeds together."
-    if data["static_pj"].notna().all():  # the time of an inference is fixed, so it moves all of them alike
+    if data["static_pj"].notna().all():
         shown |= {"static_pj": "Static \N{MULTIPLICATION SIGN} time", "total_pj": "Total, mean"}
         unit = unit_for(data["total_pj"], ENERGY)
         columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
-        caption += " Static power \N{MULTIPLICATION SIGN} time is the same for each of them and adds to every figure."
+        caption += f" Static power \N{MULTIPLICATION SIGN} time {chips.static_of_samples(comparison)}."
     values = data[list(shown)].to_numpy() / unit.size
     rows = [(name, *map(number, row)) for name, row in zip(data["variant"], values.tolist(), strict=True)]
     return [

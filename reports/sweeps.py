@@ -52,7 +52,10 @@ def what_if(comparison: Comparison) -> list[Block]:
 
 
 def _swept(comparison: Comparison, axis: str) -> pd.DataFrame:
-    """``rate``, the axis, energies ``base_pj`` and ``focus_pj`` and their ``ratio``; empty where there is no memory."""
+    """``rate``, the axis, energies ``base_pj`` and ``focus_pj`` and their ``ratio``; empty where there is no memory.
+
+    Energies are totals where the machine's static part is known, as in all ratios.
+    """
     first = comparison.estimates[comparison.baseline][0]
     steps, sizes = [first.operations.steps], None
     if axis == "steps":
@@ -71,7 +74,7 @@ def _swept(comparison: Comparison, axis: str) -> pd.DataFrame:
             input_rate=_input_rate(first),
             samples=SAMPLES,
         )
-        sides[name] = rows["energy_pj"]
+        sides[name] = rows["compared_pj"]
     frame = rows[["rate", axis]].assign(**sides)
     return frame.assign(ratio=frame["base_pj"] / frame["focus_pj"].where(frame["focus_pj"] > 0))
 
@@ -92,7 +95,7 @@ def _input_rate(result: EnergyEstimate) -> float:
 
 
 def _mean(estimates: tuple[EnergyEstimate, ...]) -> float:
-    return sum(result.energy_pj for result in estimates) / len(estimates)
+    return sum(result.compared_pj for result in estimates) / len(estimates)
 
 
 def _label(axis: str, value: int) -> str:

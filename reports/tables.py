@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..energy.estimate import EnergyEstimate, estimate
+from ..energy.static import StaticPrice
 from ..sim.operations import other_rows
 
 if TYPE_CHECKING:
@@ -129,14 +130,15 @@ def training(comparison: Comparison) -> pd.DataFrame:
 def per_sample(comparison: Comparison) -> pd.DataFrame:
     """Energy and time of every inference: ``variant, seed, sample, energy_pj, static_pj, total_pj, latency_s``.
 
-    ``energy_pj`` is that of events; NaN where static power or time is not known.
+    ``energy_pj`` is that of events, ``static_pj`` static power x the time of that inference (on chips the same for
+    all); NaN where static power or time is not known.
     """
     frames = []
     for variant, seed, result in every_estimate(comparison):
         times = result.actions.latency_s
         columns = {"variant": variant, "seed": seed, "sample": np.arange(result.operations.samples)}
         latency = np.nan if times is None else times
-        static = np.nan if result.static_pj is None else result.static_pj
+        static = np.nan if result.static_sample_pj is None else result.static_sample_pj
         energies = {"energy_pj": result.sample_pj, "static_pj": static, "total_pj": result.sample_pj + static}
         frames.append(pd.DataFrame({**columns, **energies, "latency_s": latency}))
     return pd.concat(frames, ignore_index=True)
@@ -164,7 +166,8 @@ def gate_cost(comparison: Comparison) -> pd.DataFrame:
 
     ``variant, part, live_pj, folded_pj, difference_pj, frozen_pj``, means over seeds; one block per variant with a live
     gate; ``frozen_pj`` is the variant ``<name>, frozen`` with its own spikes, NaN without one. The difference holds the
-    gate's own operations, the scale that can no longer fold, and the second current array.
+    gate's own operations, the scale that can no longer fold, and the second current array; where the machine's file has
+    a static part, also static power x the time that they take.
     """
     rows = []
     for variant, group in comparison.estimates.items():
@@ -179,6 +182,9 @@ def gate_cost(comparison: Comparison) -> pd.DataFrame:
         for part in parts(*sides.values()):
             values = {column: float(series.get(part, 0.0)) for column, series in energies.items()}
             rows.append({"variant": variant, "part": part, **values})
+        if group[0].static_pj is not None:
+            still = {column: float(np.mean([each.static_pj for each in side["x"]])) for column, side in sides.items()}
+            rows.append({"variant": variant, "part": "static power \N{MULTIPLICATION SIGN} time", **still})
     frame = pd.DataFrame(rows, columns=["variant", "part", "live_pj", "folded_pj", "frozen_pj"])
     return frame.assign(difference_pj=frame["live_pj"] - frame["folded_pj"])
 
@@ -211,25 +217,20 @@ def prices(comparison: Comparison) -> pd.DataFrame:
                     key = machine.price_key(component, action)
                     row = {"accelerator": machine.name, "action": key, "per": "word" if memory else "operation"}
                     rows[machine.name, key] = row | dataclasses.asdict(machine.prices[key])
-                if (static := _static_row(result)) is not None:
-                    rows[machine.name, static["action"]] = static
+                rows |= {(machine.name, static.key): _static_row(result, static) for static in machine.static_prices}
     order = [estimates[comparison.baseline][0].accelerator.name for estimates in machines(comparison)]
     ordered = sorted(rows.values(), key=lambda row: (order.index(row["accelerator"]), row["per"], row["action"]))
     return pd.DataFrame(ordered)
 
 
-def _static_row(result: EnergyEstimate) -> dict[str, Any] | None:
-    """Static power x time as a price: the energy of one chip, or one core in use, in one step."""
-    machine, static = result.accelerator, result.accelerator.static
-    prices = None if static is None else static.step_price_pj(getattr(machine.architecture, "step_s", None))
-    if static is None or prices is None:
-        return None
-    figures = [figure for figure in (static.static_power_w, static.seconds_per_step) if figure is not None]
+def _static_row(result: EnergyEstimate, price: StaticPrice) -> dict[str, Any]:
+    """Static power x time as a price: the energy of one unit in one step, or of a part of a grid in one second."""
+    machine, figures = result.accelerator, price.figures
     reasons = [figure.reason for figure in figures if figure.reason]
     first = next(iter(machine.prices.values()))
-    row: dict[str, Any] = {"accelerator": machine.name, "action": f"static_power.{static.per}", "per": "step"}
-    row |= dict(zip(("low", "value", "high"), prices, strict=True))
-    row |= {"node_nm": first.node_nm, "voltage_v": first.voltage_v, "scope": static.per}
+    row: dict[str, Any] = {"accelerator": machine.name, "action": price.key, "per": price.per}
+    row |= {name: getattr(price, name) for name in ("low", "value", "high", "scope")}
+    row |= {name: getattr(figures[0], name, getattr(first, name)) for name in ("node_nm", "voltage_v")}
     row |= {"basis": ", ".join(dict.fromkeys(figure.basis for figure in figures))}
     return row | {"source": "; ".join(figure.source for figure in figures), "reason": "; ".join(reasons) or None}
 
@@ -251,7 +252,9 @@ def priced(comparison: Comparison) -> pd.DataFrame:
                 for component, action in result.table[["component", "action"]].itertuples(index=False):
                     found.setdefault((result.accelerator.name, str(component)), set()).add(str(action))
                 if result.static_pj is not None:
-                    found[result.accelerator.name, "static power"] = {"time per step, measured or fixed"}
+                    on_chip = result.accelerator.architecture.kind == "event"
+                    told = "time per step, measured or fixed" if on_chip else "modelled time of an inference"
+                    found[result.accelerator.name, "static power"] = {told}
     rows = [(*key, ", ".join(sorted(actions))) for key, actions in found.items()]
     return pd.DataFrame(rows, columns=["accelerator", "component", "actions"])
 
@@ -261,7 +264,7 @@ def omitted(comparison: Comparison) -> pd.DataFrame:
     rows: dict[tuple[str, str], str] = {}
     for group in machines(comparison):
         for results in group.values():
-            for part, reason in results[0].actions.omitted.items():
+            for part, reason in results[0].omitted.items():
                 if part == "static power" and results[0].static_pj is not None:
                     continue  # it has a number of its own
                 rows[results[0].accelerator.name, part] = reason

@@ -281,12 +281,13 @@ def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> 
         with_gate, without = np.mean(pairs, axis=0).tolist()
         scale = unit_for([with_gate], TIME)
         time = f" and {number((with_gate - without) / scale.size)} of {number(with_gate / scale.size)} {scale.name}"
+    still = " and static power \N{MULTIPLICATION SIGN} the longer time" * (group[0].static_pj is not None)
     if extra == 0:
         return f"{variant}: this machine's model does not price the live gate, so it seems to cost nothing here."
     return (
         f"{variant}: the live gate costs {amount}{time} per inference. The same spikes are priced twice: with the "
         "gate, which needs the mean of every map before any neuron may update, and as if its gain were constant and "
         "folded away. The difference holds the gate's own adds, multiplies and sigmoids, the scale that no longer "
-        "folds, the update from a separate current, and the second array that holds this current. A frozen gate is a "
-        "network of its own, with spikes of its own."
+        f"folds, the update from a separate current, and the second array that holds this current{still}. A frozen "
+        "gate is a network of its own, with spikes of its own."
     )

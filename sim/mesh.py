@@ -169,6 +169,13 @@ class Event:
     schedule : {'skewed', 'as_recorded'}
         skewed: a trace without delays between layers is stretched to one step per synaptic hop, step t of a layer at
         depth d running in machine step t + d; the input has depth 0. as_recorded: the trace was taken in machine time.
+    mode : {'single', 'pipelined'}
+        How inferences follow each other, which decides the time per finished inference that static power is paid for.
+        single: the next one enters when the last layer has ended, after ``T + L - 1`` machine steps of a trace with T
+        steps and L populations on the longest path, the input counted. pipelined: it enters as soon as the input has
+        ended, so one is finished every T steps; its own latency and its events stay as they are. A trace that is
+        as_recorded holds no drain that could be told apart, so both are all its steps. Not modelled: resetting states
+        between inferences.
     mapping : {'row_major', 'near'}
         How layers are laid out on cores unless a mapping is given. See `cores`.
     fully_connected : {'dense', 'sparse'}
@@ -188,6 +195,7 @@ class Event:
     step_s: float | None = None
     timing: Literal["simple", "detailed"] = "simple"
     schedule: Literal["skewed", "as_recorded"] = "skewed"
+    mode: Literal["single", "pipelined"] = "single"
     mapping: Literal["row_major", "near"] = "row_major"
     fully_connected: Literal["dense", "sparse"] = "dense"
     supports: tuple[Literal["signed_spike"], ...] = ()
