@@ -15,6 +15,7 @@ from .accelerator import Accelerator, memory_prices, price_group
 from .prices import Price, Technology
 from .static import static_rows
 
+CLOCK = "control and clock"  # as grids name it among what they leave out
 Prices = Accelerator | Technology | Mapping[str, Price]
 
 
@@ -119,6 +120,8 @@ def left_out(omitted: Mapping[str, str], prices: Prices) -> dict[str, str]:
     if not (isinstance(prices, Accelerator) and isinstance(prices.architecture, Grid) and prices.static_prices):
         return dict(omitted)
     found = {part: reason for part, reason in omitted.items() if part != "static power"}
+    if prices.static is not None and CLOCK in found:
+        found[CLOCK] = "only as far as static_power_w in the machine's file holds them; no energy per action"
     if prices.static is None:
         found["static power of logic, clock and control"] = "no static_power_w in the machine's file: its memories only"
     if not prices.leakage:

@@ -1,4 +1,4 @@
-"""What a report says of a machine as a chip: its three numbers, measurements it was set against, what it cannot run."""
+"""What a report says of a machine beside its events: its three numbers, measurements it was set against, what it cannot run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def three_numbers(estimates: Estimates) -> str:
     made, last = _of_chip(result) if isinstance(machine.architecture, Event) else _of_grid(result)
     return (
         f"{machine.name} has three numbers: the energy of events; static power \N{MULTIPLICATION SIGN} time ({made}); "
-        f"and their sum, the total. Ratios are of totals, for an event sum is no total of a chip; those of events "
+        f"and their sum, the total. Ratios are of totals, for an event sum is no total; those of events "
         f"stand beside them. {_same_static(estimates)}Energy \N{MULTIPLICATION SIGN} delay is the total times {last}."
     )
 

@@ -173,7 +173,7 @@ def _prices_table(prices: pd.DataFrame, base: str, focus: str) -> Table:
     caption = (
         f"{base} / {focus} with one price moved at a time. Holds while: the price at which the two would cost the "
         "same, and the side of it on which the cheaper one stays the cheaper; a dash: no price does that. Static power "
-        "is priced per step of a chip, and per second of a grid."
+        "is priced per step of a chip, and per second of a grid (1 mW is 10\u2079 pJ)."
     )
     return Table("sensitivity", caption, columns, tuple(map(cells, records(prices))), prices)
 

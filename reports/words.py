@@ -281,7 +281,7 @@ def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> 
         with_gate, without = np.mean(pairs, axis=0).tolist()
         scale = unit_for([with_gate], TIME)
         time = f" and {number((with_gate - without) / scale.size)} of {number(with_gate / scale.size)} {scale.name}"
-    still = " and static power \N{MULTIPLICATION SIGN} the longer time" * (group[0].static_pj is not None)
+    still = ", and static power \N{MULTIPLICATION SIGN} the longer time" * (group[0].static_pj is not None)
     if extra == 0:
         return f"{variant}: this machine's model does not price the live gate, so it seems to cost nothing here."
     return (

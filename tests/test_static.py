@@ -18,6 +18,12 @@ from spikejoule.energy.ratio import shared_counts
 from spikejoule.energy.sensitivity import monte_carlo, tornado
 from spikejoule.energy.shares import energy_shares
 from spikejoule.energy.sweep import resized, sweep
+from spikejoule.reports import tables
+from spikejoule.reports.blocks import Paragraph
+from spikejoule.reports.chips import three_numbers
+from spikejoule.reports.compare import compare
+from spikejoule.reports.made_of import made_of
+from spikejoule.reports.sections import build_report
 from spikejoule.sim.action_table import read_actions, write_actions
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import ActionCounts
@@ -391,3 +397,72 @@ def test_the_amount_of_a_pipelined_chip_is_its_own_steps(trace):
     shared = shared_counts(*([on_chip(trace, "truenorth", mode=mode)] for mode in ("single", "pipelined")))
     place = shared.keys.index("static_power.core")
     assert (shared.base[place], shared.variant[place]) == (5, 3)
+
+
+# Reports of a grid that leaks -----------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def comparison():
+    """Two seeds each; a live gate on binary weights against full precision."""
+    pairs = {"SNN fp32": (net(), 0.3), "BSNN + AGMM": (net("binary", "live"), 0.1)}
+
+    def counted(workload, rate, seed):
+        found = bernoulli_counts(workload, rate, steps=3, samples=4, seed=seed)
+        return replace(found, provenance={**found.provenance, "seed": seed, "dataset": "digits-events"})
+
+    made = {name: [estimate(counted(*pair, seed), LEAKY) for seed in range(2)] for name, pair in pairs.items()}
+    return compare(made, "SNN fp32")
+
+
+def test_the_ratio_of_a_report_is_that_of_totals(comparison):
+    row = comparison.summary().set_index("variant").loc["BSNN + AGMM"]
+    pairs = list(zip(*comparison.estimates.values(), strict=True))
+    totals = [[each.energy_pj + 2e9 * each.latency_s for each in pair] for pair in pairs]
+    assert row["ratio"] == pytest.approx(np.mean([base / ours for base, ours in totals]))
+    assert row["static_nj"] == pytest.approx(np.mean([2e6 * ours.latency_s for _, ours in pairs]))
+    assert row["static_time_us"] == pytest.approx(row["latency_us"])
+
+
+def test_single_inferences_of_a_report_have_their_own_static_part(comparison):
+    data = tables.per_sample(comparison)
+    assert data["static_pj"].to_numpy() == pytest.approx(2e9 * data["latency_s"].to_numpy())
+    assert data["static_pj"].nunique() > 2
+
+
+def test_the_prices_of_a_report_have_every_power_with_its_source(comparison):
+    data = tables.prices(comparison).set_index("action")
+    assert data.loc["weight_sram.leakage", ["low", "value", "high"]].tolist() == pytest.approx([5e8, 1e9, 4e9])
+    assert data.loc["static_power.machine", "source"] == "an example for logic and clock"
+    assert "outside" not in str(data.loc["dram.leakage", "reason"])
+    assert data.loc["dram.leakage", "reason"] == "another chip, which other users share"
+
+
+def test_what_the_gate_costs_has_the_static_part_of_its_time(comparison):
+    rows = tables.gate_cost(comparison).set_index("part")
+    live = comparison.estimates["BSNN + AGMM"]
+    times = [[each.latency_s, tables.folded(each).latency_s] for each in live]
+    with_gate, without = np.mean(times, axis=0)
+    still = rows.loc["static power \N{MULTIPLICATION SIGN} time"]
+    assert still["difference_pj"] == pytest.approx(2e9 * (with_gate - without))
+    assert rows["live_pj"].sum() == pytest.approx(np.mean([each.total_pj for each in live]))
+
+
+def test_the_section_on_the_ratio_speaks_of_powers(comparison):
+    text = " ".join(block.text for block in made_of(comparison) if isinstance(block, Paragraph))
+    assert "is the ratio of totals, in which static power" in text
+    assert "logic, SRAM and static" in text.replace("DRAM, ", "")
+
+
+def test_the_page_has_three_numbers_and_no_omission_of_static_power(comparison):
+    blocks = [block for section in build_report(comparison).sections for block in section.blocks]
+    page = " ".join(map(str, blocks))  # nothing drawn
+    assert "leaking-grid has three numbers: the energy of events" in page
+    assert "1.00 mW leakage of weight_sram, 200 µW leakage of state_sram and 800 µW of the rest of the machine" in page
+    assert "goes with the time of each inference" in page
+    assert "modelled time of an inference" in page
+    assert "no leakage figure with a source" not in page
+
+
+def test_a_pipelined_chip_says_so(trace):
+    told = three_numbers({"x": (on_chip(trace, "truenorth", mode="pipelined"),)})
+    assert "3 machine steps from one inference to the next, pipelined" in told
+    assert told.endswith("delay is the total times the time of 5 machine steps, those of one inference.")
