@@ -1,4 +1,4 @@
-"""What a report says of a machine beside its events: its three numbers, measurements it was set against, what it cannot run."""
+"""What a report says of a machine beside events: its three numbers, measurements beside it, what it refuses."""
 
 from __future__ import annotations
 

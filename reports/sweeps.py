@@ -36,17 +36,24 @@ def what_if(comparison: Comparison) -> list[Block]:
     sides = comparison.estimates[base], comparison.estimates[focus]
     if isinstance(sides[0][0].accelerator.architecture, Event):
         return [Paragraph(_about_event(sides[0][0]))]
-    try:
-        energies = {"steps": _swept(comparison, "steps"), "memory_bytes": _swept(comparison, "memory_bytes")}
-    except InvalidInput as error:  # such as memories whose prices are given by hand
-        return [Paragraph(f"Nothing is varied here: {error}.", "note")]
-    found = {axis: frame for axis, frame in energies.items() if not frame.empty}
+    found, refused = {}, []
+    for axis in LINES:
+        try:
+            frame = _swept(comparison, axis)
+        except InvalidInput as error:  # such as memories whose prices or leakage are given by hand
+            refused.append(Paragraph(f"Not varied here: {error}.", "note"))
+            continue
+        if not frame.empty:
+            found[axis] = frame
+    if "steps" not in found:
+        return [*refused]
     recorded = sides[1][0].operations.firing_rate(), _mean(sides[0]) / _mean(sides[1])
     drawn = [_figure(frame, axis, comparison, recorded) for axis, frame in found.items()]
     return [
         Paragraph(_sentence(found["steps"], comparison, recorded[1])),
         SideBySide(drawn[0], drawn[1]) if len(drawn) > 1 else drawn[0],
         _table(found, comparison),
+        *refused,
         Paragraph(_notes(), "note"),
     ]
 

@@ -460,6 +460,8 @@ def test_the_page_has_three_numbers_and_no_omission_of_static_power(comparison):
     assert "goes with the time of each inference" in page
     assert "modelled time of an inference" in page
     assert "no leakage figure with a source" not in page
+    assert "If every neuron of both networks fired at the same rate" in page
+    assert "Not varied here: accelerator 'leaking-grid' gives prices.weight_sram.leakage_w" in page.replace("\\'", "'")
 
 
 def test_a_pipelined_chip_says_so(trace):
