@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .models.dry_run import DryRun
     from .models.recipes import Published
     from .sim.action_table import ActionTable
+    from .sim.architecture import Grid
     from .sim.operations import OperationCounts
 
 WIDTH = 200  # of tables in a file or a pipe
@@ -121,10 +122,13 @@ def show_estimate(result: EnergyEstimate) -> None:
         if band.measured.startswith("dynamic"):
             ratio = " to ".join(dict.fromkeys(f"{bound:.3g}" for bound in (band.low, band.high)))
             print(f"  {band.predicted}: {ratio} of {band.measured}")
-    if result.latency_s is not None:
+    if result.latency_s is not None and result.seconds_per_inference is not None:
         of_chip = result.total_pj is not None and result.accelerator.architecture.kind == "event"
         of_events = ", the modelled time of the events alone" if of_chip else ""
-        print(f"{number(result.latency_s * 1e6, digits=4)} us per inference{of_events}")
+        each, all_of_them = (number(time * 1e6, digits=4) for time in (result.seconds_per_inference, result.latency_s))
+        batch = result.actions.hardware_batch
+        together = f", {batch} of a hardware batch together after {all_of_them} us" if batch > 1 else ""
+        print(f"{each} us per inference{together}{of_events}")
     if result.power_w is not None and result.energy_delay_js is not None:
         delay = f"energy-delay product {number(result.energy_delay_js * 1e15, digits=4)} nJ us"
         busy = "" if result.utilisation is None else f", {result.utilisation:.1%} of the lane-cycles busy"
@@ -146,6 +150,15 @@ def show_energies(priced: pd.DataFrame) -> None:
         table.add_row(component, action, f"{count:,.1f}", f"{price_pj:.4g}", nanojoule(energy_pj), share)
     table.add_row("in all", "", "", "", nanojoule(total), "")
     show(table)
+
+
+def show_loading(grid: Grid) -> None:
+    """Whether weights stay on a machine, what a load serves, and how many inferences run at once."""
+    kept = {"resident": "must fit and stay", "reload": "are loaded though they may fit"}
+    weights = kept.get(grid.weights or "", "stay if all of them fit, or else are loaded layer by layer")
+    serves = grid.inferences_per_load or (grid.hardware_batch if grid.weights == "reload" else None)
+    load = "not charged" if serves is None else f"shared by {serves} inferences"
+    print(f"weights {weights}; a load of a network that fits is {load}; hardware batch {grid.hardware_batch}\n")
 
 
 def show_priced(stored: ActionTable, prices: Accelerator | Technology) -> None:

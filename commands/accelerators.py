@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import new_table, show, show_static
+from ..console import new_table, show, show_loading, show_static
 
 app = typer.Typer(help="The machines that traces can be priced on.", no_args_is_help=True)
 
@@ -32,9 +32,12 @@ def show_accelerator(
 ) -> None:
     """Show an accelerator's notes, every price and its static part, with range, basis and source."""
     from ..energy.accelerator import load_accelerator
+    from ..sim.architecture import Grid
 
     machine = load_accelerator(name)
     print(f"{machine.title}\n{machine.notes}\n")
+    if isinstance(machine.architecture, Grid):
+        show_loading(machine.architecture)
     if not machine.complete:
         print(f"Incomplete, so it refuses a total: {'; '.join(machine.missing)}\n")
     table = new_table("action", "low pJ", "value pJ", "high pJ", "node nm", "scope", "basis", "source")

@@ -119,13 +119,13 @@ class EnergyEstimate:
     def static_time_s(self) -> float | None:
         """Time per finished inference that static power is multiplied with; None where the static part is not known.
 
-        Of a grid its modelled latency. Of a chip the time of its steps as measured or fixed, never modelled: all
+        Of a grid its modelled `seconds_per_inference`. Of a chip the time of its steps as measured or fixed, never modelled: all
         machine steps of an inference, or those between two of them where they are ``pipelined``.
         """
         if self.static_units is None:
             return None
         seconds = self._chip_time_s(_steps_each(self.operations, self.actions, self.accelerator))
-        return self.latency_s if seconds is None else seconds
+        return self.seconds_per_inference if seconds is None else seconds
 
     def _chip_time_s(self, steps: int) -> float | None:
         """So many steps as measured or fixed; None on other machines, and where no time of a step is known."""
@@ -145,8 +145,14 @@ class EnergyEstimate:
 
     @property
     def latency_s(self) -> float | None:
-        """Mean time per inference; None on machines without a clock."""
+        """Mean time until a result is there, that of a whole hardware batch; None on machines without a clock."""
         times = self.actions.latency_s
+        return None if times is None else float(times.mean())
+
+    @property
+    def seconds_per_inference(self) -> float | None:
+        """Mean time per finished inference: `latency_s` over the hardware batch; None on machines without a clock."""
+        times = self.actions.seconds_per_inference
         return None if times is None else float(times.mean())
 
     @property
@@ -154,9 +160,9 @@ class EnergyEstimate:
         """Mean power in W; None on machines without a time.
 
         Where the static part is known: `total_pj` over `static_time_s`, with inferences following each other. Elsewhere
-        `energy_pj` over `latency_s`, the power of what is counted, without static power.
+        `energy_pj` over `seconds_per_inference`, the power of what is counted, without static power.
         """
-        energy_pj, seconds = self.energy_pj, self.latency_s
+        energy_pj, seconds = self.energy_pj, self.seconds_per_inference
         if self.total_pj is not None:
             energy_pj, seconds = self.total_pj, self.static_time_s
         return energy_pj * 1e-12 / seconds if seconds else None
@@ -235,6 +241,7 @@ class EnergyEstimate:
             "static_parts": self.static_table.to_dict(orient="records"),
             "validation": asdict(validation(self.accelerator)),
             "latency_s": self.latency_s,
+            "seconds_per_inference": self.seconds_per_inference,
             "power_w": self.power_w,
             "energy_delay_js": self.energy_delay_js,
             "utilisation": self.utilisation,
@@ -316,7 +323,7 @@ def _static_units(
     if not accelerator.static_prices:
         return None
     if isinstance(machine, Grid):
-        return actions.latency_s
+        return actions.seconds_per_inference
     assert isinstance(machine, Event)
     assert static is not None
     cores = map_to_cores(operations.workload, machine)

@@ -71,9 +71,9 @@ def sweep(
         One row per combination: ``rate, steps, weight_bits, memory_bytes`` (NA where the workload's or machine's own);
         ``energy_pj`` and its parts ``logic_pj``, ``sram_pj``, ``dram_pj``; ``low_pj``, ``high_pj`` at all prices low
         and high, without static power; ``static_pj``, static power x time, and ``compared_pj``, what ratios are made
-        of: both together, or ``energy_pj`` where ``static_pj`` is NaN for want of a figure; ``latency_s`` (NaN without
-        a clock); ``synaptic_operations``; ``weight_bytes``, stored parameters in all; ``resident``, whether they fit in
-        the weight memory (NA without memories). Means per inference.
+        of: both together, or ``energy_pj`` where ``static_pj`` is NaN for want of a figure; ``latency_s`` and
+        ``seconds_per_inference`` (NaN without a clock); ``synaptic_operations``; ``weight_bytes``, stored parameters in
+        all; ``resident``, whether they stay in the weight memory (NA without memories). Means per inference.
 
     Raises
     ------
@@ -239,9 +239,10 @@ def _figures(counts: OperationCounts, accelerator: Accelerator) -> dict[str, obj
         "low_pj": low,
         "high_pj": high,
         "latency_s": np.nan if result.latency_s is None else result.latency_s,
+        "seconds_per_inference": np.nan if result.seconds_per_inference is None else result.seconds_per_inference,
         "synaptic_operations": counts.synaptic_operations,
         "weight_bytes": -(-bits // 8),
-        "resident": place(counts.workload, machine, counts.steps).backing is None
+        "resident": place(counts.workload, machine, counts.steps).backing is None and machine.weights != "reload"
         if isinstance(machine, Grid)
         else pd.NA,
     }

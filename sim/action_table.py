@@ -42,6 +42,8 @@ class ActionTable:
     omitted : mapping of part to reason
     origin : mapping
         Where the counts come from: workload, trace hash, machine, or whatever the writer gave.
+    hardware_batch : int
+        Inferences that finish together; ``seconds`` are of all of them, counts of one.
     """
 
     rows: pd.DataFrame
@@ -50,6 +52,7 @@ class ActionTable:
     memories: tuple[Memory, ...] = ()
     omitted: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    hardware_batch: int = 1
 
     @cached_property
     def per_step(self) -> dict[Key, Counts]:
@@ -66,7 +69,13 @@ class ActionTable:
 def action_table(actions: ActionCounts, origin: Mapping[str, Any] | None = None) -> ActionTable:
     """The table of action counts, as it would come back from a file."""
     return ActionTable(
-        actions.to_frame(), actions.steps, actions.samples, actions.memories, dict(actions.omitted), dict(origin or {})
+        actions.to_frame(),
+        actions.steps,
+        actions.samples,
+        actions.memories,
+        dict(actions.omitted),
+        dict(origin or {}),
+        actions.hardware_batch,
     )
 
 
@@ -106,6 +115,7 @@ def write_actions(
         "memories": [dataclasses.asdict(memory) for memory in table.memories],
         "omitted": dict(table.omitted),
         "origin": dict(table.origin),
+        "hardware_batch": table.hardware_batch,
     }
     content = pa.Table.from_pandas(table.rows, preserve_index=False)
     content = content.replace_schema_metadata({METADATA: json.dumps(about, allow_nan=False).encode()})
@@ -136,6 +146,7 @@ def read_actions(path: str | Path) -> ActionTable:
             f"spikejoule estimate TRACE --actions FILE"
         )
     memories = tuple(Memory(**{**memory, "holds": tuple(memory["holds"])}) for memory in about["memories"])
+    batch = about.get("hardware_batch", 1)  # tables of before it was known are of one
     return ActionTable(
-        content.to_pandas(), about["steps"], about["samples"], memories, about["omitted"], about["origin"]
+        content.to_pandas(), about["steps"], about["samples"], memories, about["omitted"], about["origin"], batch
     )

@@ -174,6 +174,21 @@ class Grid:
     """Compute lanes, neuron lanes and a memory hierarchy.
 
     ``memories`` run from inner to outer; each kind of data lives in the first that holds it and has room for it.
+
+    Attributes
+    ----------
+    weights : {'resident', 'reload'}, optional
+        Whether a network stays in the first memory of weights. resident: it must fit there, others are refused. reload:
+        it is loaded from a later memory though it would fit. Unless given its size decides: what fits stays, what
+        does not is loaded layer by layer (`mapping.place`).
+    inferences_per_load : int, optional
+        Inferences that share one load of a whole network that fits; a multiple of ``hardware_batch``. Unless given:
+        one batch with ``weights: reload``, else all there ever are, so that the load is not charged. The layers of a
+        network that does not fit displace each other, so they are loaded for every batch, whatever stands here;
+        ``weights: reload`` with any other number is then refused.
+    hardware_batch : int
+        Inferences that the machine works on at once, in lockstep, see `sharing`. States and spikes of all are held.
+        It has nothing to do with the batch of the recording.
     """
 
     clock_hz: float
@@ -181,12 +196,18 @@ class Grid:
     neuron: NeuronUnit
     dataflow: Dataflow
     memories: tuple[Memory, ...]
+    weights: Literal["resident", "reload"] | None = None
+    inferences_per_load: int | None = None
+    hardware_batch: int = 1
     kind: Literal["grid"] = "grid"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
     def __post_init__(self) -> None:
         numbers: dict[str, float] = {"clock_hz": self.clock_hz, "neuron.lanes": self.neuron.lanes}
+        numbers["hardware_batch"] = self.hardware_batch
+        if self.inferences_per_load is not None:
+            numbers["inferences_per_load"] = self.inferences_per_load
         for name in ("lanes", "rows", "cols", "accumulators", "weight_bits", "accumulator_bits"):
             if (size := getattr(self.compute, name)) is not None:
                 numbers[f"compute.{name}"] = size
@@ -209,6 +230,21 @@ class Grid:
                     f"architecture.memories: {data}s need a last memory of unlimited size (no kib) that holds them, "
                     f"for what does not fit on chip; give one, for example a dram"
                 )
+        self._check_loads()
+
+    def _check_loads(self) -> None:
+        """Refuse loads that have no source, and loads in the middle of a batch."""
+        count, batch = self.inferences_per_load, self.hardware_batch
+        if count is not None and count % batch:
+            raise InvalidInput(
+                f"architecture.inferences_per_load is {count}, but hardware_batch is {batch}: a load serves whole "
+                f"batches; use a multiple of {batch}"
+            )
+        if (count is not None or self.weights == "reload") and len(self.levels("weight")) == 1:
+            raise InvalidInput(
+                f"architecture: {self.levels('weight')[0].name!r} is the only memory that holds weights, so there is "
+                f"nothing to load them from; remove weights: reload and inferences_per_load, or add a memory before it"
+            )
 
     def _check_compute(self) -> None:
         """Refuse a compute section that does not belong to the dataflow."""

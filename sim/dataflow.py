@@ -54,8 +54,10 @@ class MatrixShape:
         return self.taps * self.channels * self.groups
 
 
-def matrix_shape(layer: Layer) -> MatrixShape:
+def matrix_shape(layer: Layer, hardware_batch: int = 1) -> MatrixShape:
     """The matrix product that computes a layer with weights.
+
+    The positions of a hardware batch follow each other through the array: B times as many, and nothing else changes.
 
     A transposed convolution runs as a convolution over its input with zeros in between. A classifier that averages its
     input map inside its weights (``pooled``) has one tap per input element, so a stored weight is fetched for each.
@@ -70,12 +72,12 @@ def matrix_shape(layer: Layer) -> MatrixShape:
         raise InvalidInput(f"layer {layer.name!r}: {type(layer).__name__} has no weights, so it is no matrix product")
     groups, _, channels = layer.channel_groups
     taps = layer.inputs if isinstance(layer, Linear) else layer.weights // channels
-    return MatrixShape(math.prod(layer.out_shape[1:]), taps, channels // groups, groups)
+    return MatrixShape(hardware_batch * math.prod(layer.out_shape[1:]), taps, channels // groups, groups)
 
 
 @dataclass(frozen=True)
 class ArrayAccesses:
-    """Accesses of one layer over all steps of one inference, in elements; and its cycles.
+    """Accesses of one layer over all steps of one inference (or hardware batch), in elements; and its cycles.
 
     Attributes
     ----------

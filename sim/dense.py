@@ -15,6 +15,9 @@ step (docs/definitions.md, 5, 9 and 13 to 15):
 the smaller of one fetch per (input, tap) and the dense array's own: an upper bound, never above ``gate``. Weights that
 stay in the array are loaded before the inputs are known, so skipping saves none of them.
 
+A hardware batch has B times the positions, so everything above that is of the array is of the batch (`sharing`); its
+inputs are read for each inference, from a word of their own.
+
 Not modelled: stalls, halo and line buffers, overlap of layers, multicast and control energy.
 """
 
@@ -33,12 +36,14 @@ from .dataflow import MatrixShape, Schedule, matrix_shape
 from .mapping import Placement, convolved_once, place
 from .neurons import NEURON_MODELS
 from .operations import Counts, LayerOperations, OperationCounts
+from .sharing import Sharing
 from .signals import SpikeTraffic, spike_traffic
 from .synops import SynapticCounts, delayed
 from .traffic import (
     OMITTED,
     Actions,
     Add,
+    Amounts,
     Key,
     busy_seconds,
     check_layer,
@@ -72,10 +77,11 @@ def dense_actions(
     for layer in workload.layers:
         check_layer(layer, workload, grid)
     placement, states = place(workload, grid, operations.steps), _place_states(workload, grid, operations.steps)
-    counts: dict[Key, Counts] = {}
+    sharing, batch = Sharing(workload, grid, placement, (operations.steps, operations.samples)), grid.hardware_batch
+    counts: dict[Key, Counts] = {}  # of a whole batch, until the end
     seconds: dict[str, NDArray[np.float64]] = {}
     buffers = spike_traffic(operations, grid)
-    buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
+    buffers[INPUT].charge(counts, INPUT, "write", batch * buffers[INPUT].words)
     for layer in workload.layers:
         own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
         common = layer, own, workload, grid
@@ -90,17 +96,16 @@ def dense_actions(
         for (component, action), value in work.actions().items():
             counts[layer.name, component, action] = value
         for source, moved in zip(sources, work.input_words, strict=True):
-            source.charge(counts, layer.name, "read", moved)
+            source.charge(counts, layer.name, "read", batch * moved)
         if layer.name in buffers:
-            buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
-        actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
-        seconds[layer.name] = work.seconds(actions)
+            buffers[layer.name].charge(counts, layer.name, "write", batch * buffers[layer.name].words)
+        seconds[layer.name] = work.seconds(sharing.actions(counts, layer.name))
     inside = {
         "idle and gated elements": "no source for an element that only passes its operands on",
         "registers of the array": "sums and operands inside an element: no figure at 45 nm; at 65 nm SATA's simulator "
         "has 0.06 pJ per access of 32 bits",
     }
-    return counts, seconds, OMITTED | inside | omitted(workload)
+    return sharing.per_inference(counts), seconds, OMITTED | inside | sharing.omitted | omitted(workload)
 
 
 def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tuple[Counts, Counts]:
@@ -118,14 +123,15 @@ def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tup
 
 
 def layer_schedule(layer: Layer, grid: Grid, steps: int) -> Schedule:
-    """The schedule of a layer on a grid's array.
+    """The schedule of a layer on a grid's array, for a whole hardware batch.
 
     Self-connections need all spikes of one step before the next, so they run with time outer on any grid.
     """
     compute, flow = grid.compute, grid.dataflow
     time = "outer" if layer.delay else flow.time
     rows, cols = compute.rows or 0, compute.cols or 0  # a Grid without them has no dense dataflow
-    return Schedule(matrix_shape(layer), rows, cols, flow.stationary, steps, time, compute.accumulators)
+    shape = matrix_shape(layer, grid.hardware_batch)
+    return Schedule(shape, rows, cols, flow.stationary, steps, time, compute.accumulators)
 
 
 def _stepwise(workload: Workload) -> set[str]:
@@ -148,7 +154,7 @@ def _place_states(workload: Workload, grid: Grid, steps: int) -> dict[str, Memor
 
 
 def _population_bits(layer: Layer, workload: Workload, grid: Grid, steps: int, joined: bool) -> int:
-    """Bits of potentials and currents that a population keeps outside the array."""
+    """Bits of potentials and currents that a population keeps outside the array, for a whole hardware batch."""
     if layer.neuron is None:
         return 0
     once = bool(layer.weights) and convolved_once(layer, workload, grid.dataflow.first_layer)
@@ -157,7 +163,7 @@ def _population_bits(layer: Layer, workload: Workload, grid: Grid, steps: int, j
     leaves = bool(layer.weights) and layer_schedule(layer, grid, steps).stores_potentials and not live and not once
     if outer or leaves or layer.name in _stepwise(workload):
         copies += NEURON_MODELS[layer.neuron].state_words
-    return layer.neurons * copies * workload.state_bits
+    return grid.hardware_batch * layer.neurons * copies * workload.state_bits
 
 
 def _partial_bits(layer: Layer, workload: Workload, grid: Grid, steps: int) -> int:
@@ -201,7 +207,12 @@ class _LayerOnArray:
 
     @property
     def _matrix(self) -> MatrixShape:
-        return self.schedule.shape
+        """Of one inference; that of the schedule is the batch's."""
+        return matrix_shape(self.layer)
+
+    @property
+    def _batch(self) -> int:
+        return self.grid.hardware_batch
 
     @property
     def _once(self) -> bool:
@@ -231,22 +242,22 @@ class _LayerOnArray:
         return result
 
     def actions(self) -> Actions:
-        result, add = collector(self.shape)
-        synapse_actions(add, self.layer, self.workload, self.active)
+        result, each, together = collector(self.shape, self._batch)
+        synapse_actions(each, self.layer, self.workload, self.active)
         if rescales(self.layer, self.workload):
-            add("synapse", f"multiply.{state_type(self.workload)}", self.active)
-        add(self.placement.weight.name, "read", self._weight_words())
-        vector_reads(add, self.layer, self.workload, self.placement.weight, self.shape)
-        weight_loads(add, self.layer, self.workload, self.placement, self._loads())
-        gain_loads(add, self.layer, self.placement, self.grid, self.shape)
-        self._sums(add)
-        self._potentials(add)
-        neuron_actions(add, self.operations, self.workload, set())
+            each("synapse", f"multiply.{state_type(self.workload)}", self.active)
+        together(self.placement.weight.name, "read", self._weight_words())
+        vector_reads(together, self.layer, self.workload, self.placement.weight, self.shape)
+        weight_loads(together, self.layer, self.workload, self.placement, self._loads())
+        gain_loads(together, self.layer, self.placement, self.grid, self.shape)
+        self._sums(together)
+        self._potentials(together)
+        neuron_actions(each, self.operations, self.workload, set())
         return result
 
     @property
     def input_words(self) -> list[Counts]:
-        """Words read from the source's buffer; self-connections read those of the step before."""
+        """Words read from the source's buffer for one inference; self-connections read those of the step before."""
         layer, memory, bits = self.layer, self.source.buffer, self.source.element_bits
         matrix, passes = self._matrix, self.schedule.input_passes
         streamed = self._at_work(words(matrix.groups * matrix.positions * matrix.taps * passes, bits, memory))
@@ -258,7 +269,7 @@ class _LayerOnArray:
         return [np.minimum(passes * scan, streamed)]
 
     def _weight_words(self) -> Counts:
-        """Words read from the weight memory."""
+        """Words read from the weight memory for the batch."""
         schedule, memory, bits = self.schedule, self.placement.weight, int(self.layer.weight_bits or 0)
         channels, interval = self._matrix.channels, schedule.load_interval
         together = channels if schedule.stationary == "input" else schedule.cols
@@ -267,7 +278,8 @@ class _LayerOnArray:
         if not self._skips or schedule.stationary == "weight":
             return dense
         needed = np.zeros(self.shape, np.int64)
-        needed[::interval] = run * np.add.reduceat(self.runs, np.arange(0, self.shape[0], interval), axis=0)
+        runs = self._batch * self.runs
+        needed[::interval] = run * np.add.reduceat(runs, np.arange(0, self.shape[0], interval), axis=0)
         return np.minimum(needed, dense)
 
     def _loads(self) -> Counts:
@@ -284,8 +296,9 @@ class _LayerOnArray:
         return self._at_work(1, schedule.steps if schedule.time == "inner" else 1)
 
     def _pass_words(self, positions: int) -> int:
-        """One pass over the sums of so many positions, all channels."""
+        """One pass over the sums of so many positions of every inference of the batch, all channels."""
         matrix, cols, bits = self._matrix, self.schedule.cols, self.workload.state_bits
+        positions *= self._batch
         if self.grid.dataflow.state_run == "element":
             return positions * matrix.channels * matrix.groups
         if self.schedule.stationary == "input":  # the columns are positions
@@ -300,7 +313,7 @@ class _LayerOnArray:
             apart = self.schedule.stationary == "input" or self.grid.dataflow.state_run == "element"
             bits, cols = self.workload.state_bits, self.schedule.cols
             touched = matrix.channels if apart else _chunks(matrix.channels, cols, bits, self.states)
-            partial = np.minimum(partial, self.runs * touched)
+            partial = np.minimum(partial, self._batch * self.runs * touched)
         add(name, "read", partial)
         add(name, "write", partial)
 
@@ -324,22 +337,22 @@ class _LayerOnArray:
             add(name, "read", state)
             add(name, "write", state)
 
-    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
-        """Time per step and sample: the busiest of array, neuron lanes, memory ports and DRAM.
+    def seconds(self, actions: Mapping[tuple[str, str], Amounts]) -> NDArray[np.float64]:
+        """Time per step and sample of a batch: the busiest of array, neuron lanes, memory ports and DRAM.
 
         The phases of a live gate do not overlap: two more sweeps over its neurons. Where zeros are skipped the array
         is busy with its pairs, perfectly balanced; no array finishes sooner (SCALE-Sim numbers its cycles from 0, so at
         1 x 1 its form would have one too few).
         """
         schedule, sweeps = self.schedule, 0
-        busy = [-(-self.active // self.grid.compute.width)]
+        busy = [-(-self._batch * self.active // self.grid.compute.width)]
         if not self._skips:
             cycles = np.zeros(self.shape, np.int64)
             for step in range(self.layer.delay, schedule.steps):
                 cycles[step] = schedule.step_cycles(step)
             busy.append(cycles)
         if self.layer.neuron is not None:
-            sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
+            sweeps = -(-self._batch * self.layer.neurons // self.grid.neuron.lanes)
             busy.append(np.full(self.shape, sweeps))
         return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)
 

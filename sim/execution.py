@@ -40,7 +40,7 @@ class ActionCounts:
     counts : mapping of (layer, component, action) to int64 array (steps, samples)
         An action on logic is ``operation.type`` (``add.float32``); on a memory ``read`` or ``write`` of one word.
     seconds : mapping of layer to float64 array (steps, samples), or empty
-        Empty for machines without a clock.
+        Time until a layer's step is done, for all of a hardware batch. Empty for machines without a clock.
     omitted : mapping of part to reason
         What the machine's model leaves out on purpose.
     memories : tuple of Memory
@@ -50,6 +50,8 @@ class ActionCounts:
         number times the cycles that the layer takes in that step. Lanes that are gated, out of work or waiting for a
         memory, a fill, a drain or the neurons are offered and not busy. 0 in a step that takes no time. Empty for
         machines without lanes.
+    hardware_batch : int
+        Inferences that the machine works on at once; counts are of one all the same (see `sharing`).
     """
 
     steps: int
@@ -59,13 +61,25 @@ class ActionCounts:
     omitted: Mapping[str, str]
     memories: tuple[Memory, ...] = ()
     utilisation: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    hardware_batch: int = 1
 
     @property
     def latency_s(self) -> NDArray[np.float64] | None:
-        """Time per inference of each sample; None for machines without a clock."""
+        """Time until each sample's result is there, float64 (samples,); None for machines without a clock.
+
+        The time of a whole hardware batch, whose inferences all finish together.
+        """
         if not self.seconds:
             return None
         return np.sum([times.sum(axis=0) for times in self.seconds.values()], axis=0)
+
+    @property
+    def seconds_per_inference(self) -> NDArray[np.float64] | None:
+        """Time per finished inference, float64 (samples,): `latency_s` over the hardware batch; None without a clock.
+
+        What power is multiplied with: 1 / its mean is the throughput. A batch starts when the one before has finished.
+        """
+        return None if self.latency_s is None else self.latency_s / self.hardware_batch
 
     def mean_utilisation(self, layer: str | None = None) -> float | None:
         """Busy over offered lane-cycles of one layer or (None) the whole network, over all steps and samples.
@@ -131,7 +145,11 @@ def execute(operations: OperationCounts, architecture: Architecture) -> ActionCo
     if isinstance(architecture, Grid):
         run = scatter_actions if architecture.dataflow.stationary == "scatter" else dense_actions
         actions = ActionCounts(
-            operations.steps, operations.samples, *run(operations, architecture), architecture.memories
+            operations.steps,
+            operations.samples,
+            *run(operations, architecture),
+            architecture.memories,
+            hardware_batch=architecture.hardware_batch,
         )
         return replace(actions, utilisation=_utilisation(operations, actions, architecture))
     raise InvalidInput("a machine of kind event routes single spikes, so counts are not enough: give it the trace")
@@ -153,7 +171,8 @@ def _utilisation(operations: OperationCounts, actions: ActionCounts, grid: Grid)
     """Busy over offered lane-cycles; a multiply-accumulate keeps a lane busy once."""
     shares = {}
     for layer, seconds in actions.seconds.items():
-        busy = actions.counts.get((layer, "synapse", f"add.{state_type(operations.workload)}"), 0)
+        added = actions.counts.get((layer, "synapse", f"add.{state_type(operations.workload)}"), 0)
+        busy = grid.hardware_batch * np.asarray(added)
         offered = grid.compute.width * grid.clock_hz * seconds
         share = np.divide(busy, offered, out=np.zeros(seconds.shape), where=offered > 0)
         shares[layer] = np.minimum(share, 1.0)  # cycles / clock x clock may round below a full array

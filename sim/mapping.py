@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .architecture import Grid, Memory
+from .errors import InvalidInput
 from .operations import multiplies_branch
 from .pooling import PoolingLayer
 from .signals import element_bits
@@ -24,7 +25,7 @@ class Placement:
     weight : Memory
         The memory that rows are fetched from.
     backing : Memory or None
-        Where the weights come from at every inference when the network does not fit in ``weight``; None: resident.
+        Where the layers come from in every hardware batch when the network does not fit in ``weight``; None: it fits.
     passes : dict
         Per layer, into how many blocks of output channels the weights of its population are split; its input is read
         once per pass.
@@ -35,6 +36,10 @@ class Placement:
         Layers whose weights come in at every step whatever the order of time, because a self-connected population
         needs all its spikes of the step before, and its weights do not fit together. Serving one step, they come row by
         row, as its events need them, where that is less than all.
+    loading : Memory or None
+        Where a network that fits comes from as a whole, once in ``inferences_per_load`` inferences; None: its load is
+        not charged.
+    inferences_per_load : int or None
     """
 
     weight: Memory
@@ -42,6 +47,8 @@ class Placement:
     passes: dict[str, int]
     potential: dict[str, Memory]
     every_step: frozenset[str] = frozenset()
+    loading: Memory | None = None
+    inferences_per_load: int | None = None
 
 
 def place(workload: Workload, grid: Grid, steps: int) -> Placement:
@@ -49,18 +56,29 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
 
     Weights: resident in the first level if the whole network fits there, channel vectors and the tables of per-step
     gains (which grow with ``steps``) included. If not, every layer is loaded from the first later level with room for
-    the whole network (the last is unlimited) once per inference (once per step with time outer), in as many passes
-    over its input as the first level needs to hold it. Layers that share a population run together, step by step, so
-    their weights share the memory.
+    the whole network (the last is unlimited) once per inference or hardware batch (once per step with time outer), in
+    as many passes over its input as the first level needs to hold it. Layers that share a population run together, step
+    by step, so their weights share the memory. A network that fits is loaded as a whole where the machine says so
+    (`Grid`), and then serves all steps in any order of time.
 
     Potentials: with time inner a layer's potentials live only while that layer is at work, so the first level must
-    hold one layer at a time; with time outer all layers at once.
+    hold one layer at a time; with time outer all layers at once. Those of all inferences of a hardware batch are held.
+
+    Raises
+    ------
+    InvalidInput
+        When the network does not fit and the machine keeps weights resident, or shares loads among more than a batch.
     """
     levels = grid.levels("weight")
     weight = levels[0]
     bits = {layer.name: parameter_bits(layer, workload, steps) for layer in workload.layers}
     whole = sum(bits.values())
     fits = whole <= weight.bits
+    if not fits:
+        _check_may_reload(workload, grid, whole)
+    count = grid.hardware_batch if grid.weights == "reload" else None
+    count = grid.inferences_per_load or count
+    outside = None if fits and count is None else next(level for level in levels[1:] if whole <= level.bits)
     passes, every_step = {}, set()
     for layer in workload.layers:
         together = [x for x in workload.layers if (x.joins or x.name) == (layer.joins or layer.name)]
@@ -70,18 +88,37 @@ def place(workload: Workload, grid: Grid, steps: int) -> Placement:
             every_step.add(layer.name)
     return Placement(
         weight=weight,
-        backing=None if fits else next(level for level in levels[1:] if whole <= level.bits),
+        backing=None if fits else outside,
         passes=passes,
         potential=_place_potentials(workload, grid),
         every_step=frozenset(every_step),
+        loading=outside if fits else None,
+        inferences_per_load=count if fits else None,
     )
 
 
+def _check_may_reload(workload: Workload, grid: Grid, bits: int) -> None:
+    """Refuse a network that is too large for what the machine promises."""
+    weight, batch, count = grid.levels("weight")[0], grid.hardware_batch, grid.inferences_per_load
+    short = f"workload {workload.name!r} needs {bits:,} bits of weights, but {weight.name!r} holds {weight.bits:,.0f}"
+    if grid.weights == "resident":
+        raise InvalidInput(
+            f"{short}, and architecture.weights is resident; enlarge that memory, narrow the weights, or set weights "
+            f"to reload"
+        )
+    if grid.weights == "reload" and count not in (None, batch):
+        raise InvalidInput(
+            f"{short}: its layers displace each other, so a load serves one hardware batch of {batch}, not "
+            f"architecture.inferences_per_load {count}; leave that out, set hardware_batch, or enlarge the memory"
+        )
+
+
 def _place_potentials(workload: Workload, grid: Grid) -> dict[str, Memory]:
-    needs = {layer.name: potential_bits(layer, workload, grid) for layer in workload.layers}
+    batch = grid.hardware_batch
+    needs = {layer.name: batch * potential_bits(layer, workload, grid) for layer in workload.layers}
     for layer in workload.layers:
         if layer.joins is not None and multiplies_branch(layer):
-            needs[layer.joins] += layer.neurons * workload.state_bits
+            needs[layer.joins] += batch * layer.neurons * workload.state_bits
     levels = grid.levels("potential")
     together = sum(needs.values())
     placed = {}

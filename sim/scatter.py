@@ -2,7 +2,8 @@
 
 Layers that join a population scatter into its potentials, step by step with its own layer. Events of a skip path add to
 one potential each and fetch no weight; those of self-connections are the spikes of the step before. With ``graded:
-events`` a graded value n is n such events.
+events`` a graded value n is n such events. The inferences of a hardware batch share what comes from outside the weight
+memory and nothing else (`sharing`).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from .architecture import Grid, Memory
 from .graded import as_delivered
 from .mapping import Placement, convolved_once, keeps_current, place
 from .operations import Counts, LayerOperations, OperationCounts, multiplies_branch
+from .sharing import Sharing
 from .signals import spike_traffic
 from .synops import delayed
 from .traffic import (
     OMITTED,
     Actions,
     Add,
+    Amounts,
     Key,
     busy_seconds,
     check_layer,
@@ -50,10 +53,11 @@ def scatter_actions(
         check_layer(layer, workload, grid)
     operations = as_delivered(operations, grid.dataflow.graded)
     placement = place(workload, grid, operations.steps)
-    counts: dict[Key, Counts] = {}
+    sharing, batch = Sharing(workload, grid, placement, (operations.steps, operations.samples)), grid.hardware_batch
+    counts: dict[Key, Counts] = {}  # of a whole batch, until the end
     seconds: dict[str, NDArray[np.float64]] = {}
     buffers = spike_traffic(operations, grid)
-    buffers[INPUT].charge(counts, INPUT, "write", buffers[INPUT].words)
+    buffers[INPUT].charge(counts, INPUT, "write", batch * buffers[INPUT].words)
     for layer in workload.layers:
         own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
         work: _LayerOnScatter | PassingOn
@@ -65,13 +69,13 @@ def scatter_actions(
         for (component, action), value in work.actions().items():
             counts[layer.name, component, action] = value
         for source in sources:
-            source.charge(counts, layer.name, "read", placement.passes[layer.name] * delayed(source.words, layer.delay))
+            moved = placement.passes[layer.name] * delayed(source.words, layer.delay)
+            source.charge(counts, layer.name, "read", batch * moved)
         if layer.name in buffers:
-            buffers[layer.name].charge(counts, layer.name, "write", buffers[layer.name].words)
-        actions = {(c, a): n for (name, c, a), n in counts.items() if name == layer.name}
-        seconds[layer.name] = work.seconds(actions)
+            buffers[layer.name].charge(counts, layer.name, "write", batch * buffers[layer.name].words)
+        seconds[layer.name] = work.seconds(sharing.actions(counts, layer.name))
     pooling = {"pooling adds": "event scatter pools by address arithmetic into the pooled potential"}
-    return counts, seconds, OMITTED | pooling | omitted(workload)
+    return sharing.per_inference(counts), seconds, OMITTED | pooling | sharing.omitted | omitted(workload)
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,13 @@ class _LayerOnScatter:
         return all(convolved_once(x, self.workload, self.grid.dataflow.first_layer) for x in (self.layer, owner))
 
     def actions(self) -> Actions:
-        result, add = collector(self.shape)
+        result, add, together = collector(self.shape, self.grid.hardware_batch)
         pairs = self._pairs(nonzero_only=self.grid.compute.zero_weights == "skip")
         graded = self.grid.dataflow.graded
         synapse_actions(add, self.layer, self.workload, pairs, graded)
         if rescales(self.layer, self.workload, graded):
             add("synapse", f"multiply.{state_type(self.workload)}", pairs)
-        self._weights(add)
+        self._weights(add, together)
         self._potentials(add)
         # pooling is address arithmetic; events are added to the potential itself unless a current is kept apart
         apart = keeps_current(self.layer, self.workload, self.grid)
@@ -127,7 +131,7 @@ class _LayerOnScatter:
         neuron_actions(add, self.operations, self.workload, leave_out)
         return result
 
-    def _weights(self, add: Add) -> None:
+    def _weights(self, add: Add, together: Add) -> None:
         memory, layer = self.placement.weight, self.layer
         if layer.weights:
             add(memory.name, "read", self.rows * words(layer.run_length, int(layer.weight_bits or 0), memory))
@@ -137,9 +141,9 @@ class _LayerOnScatter:
             if layer.name not in self.placement.every_step:
                 loads = first_step_only(loads)
             elif layer.weights:  # for one step only, so the rows of its events and no others
-                runs = self.rows
-        weight_loads(add, layer, self.workload, self.placement, loads, runs)
-        gain_loads(add, layer, self.placement, self.grid, self.shape)
+                runs = self.grid.hardware_batch * self.rows
+        weight_loads(together, layer, self.workload, self.placement, loads, runs)
+        gain_loads(together, layer, self.placement, self.grid, self.shape)
 
     def _potentials(self, add: Add) -> None:
         memory, bits = self.placement.potential[self.layer.name], self.workload.state_bits
@@ -168,11 +172,12 @@ class _LayerOnScatter:
             result[:-1] = 0
         return result
 
-    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
-        """Time per step and sample: the busiest of lanes and memory ports; the phases of a live gate do not overlap."""
-        busy = [self.rows * -(-self._run // self.grid.compute.width)]
+    def seconds(self, actions: Mapping[tuple[str, str], Amounts]) -> NDArray[np.float64]:
+        """Time per step and sample of a batch: the busiest of lanes and ports; phases of a live gate do not overlap."""
+        batch = self.grid.hardware_batch
+        busy = [batch * self.rows * -(-self._run // self.grid.compute.width)]
         sweeps = 0
         if self.layer.neuron not in (None, "readout") or multiplies_branch(self.layer):
-            sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
+            sweeps = -(-batch * self.layer.neurons // self.grid.neuron.lanes)
             busy.append(np.full(self.shape, sweeps))
         return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)

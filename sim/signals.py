@@ -67,7 +67,7 @@ class SpikeTraffic:
     fits : bool array (samples,)
         Whether the signal fits in ``buffer`` beside what is kept there; else it lives in ``backing``.
     held : int64 array (samples,)
-        Bits it takes while it is kept.
+        Bits it takes while it is kept, for a whole hardware batch of inferences like this one.
     element_bits : int
         Bits of one element in a map.
 
@@ -106,7 +106,7 @@ def spike_traffic(operations: OperationCounts, grid: Grid) -> dict[str, SpikeTra
     width, found = element_bits(workload), dict[str, SpikeTraffic]()
     for signal in sorted(workload.signals, key=lambda name: (name not in later, made[name])):
         bits = _bits(operations, signal, grid)
-        held = bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0)
+        held = grid.hardware_batch * (bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0))
         kept = [item for name, item in found.items() if name in later or last[name] > made[signal]]
         taken = sum((item.held * item.fits for item in kept), np.zeros_like(held))
         words = -(-bits // levels[0].word_bits)

@@ -16,7 +16,8 @@ from .workload import Layer, Workload
 
 Key = tuple[str, str, str]  # layer, component, action
 Actions = dict[tuple[str, str], Counts]  # component, action
-Add = Callable[[str, str, Counts | int], None]  # component, action, counts
+Amounts = Counts | NDArray[np.float64]  # a share of a load need not be whole where it becomes time
+Add = Callable[[str, str, Counts | int], None]  # component, action, counts of one inference, or of a hardware batch
 OMITTED = {
     "static power": "no leakage figure with a source for these memories and lanes; dynamic energy only",
     "control and clock": "no source; instruction, sequencing and clock-tree energy are not modelled",
@@ -47,16 +48,23 @@ def state_type(workload: Workload) -> str:
     return f"{'float' if workload.state_type == 'float' else 'int'}{workload.state_bits}"
 
 
-def collector(shape: tuple[int, int]) -> tuple[Actions, Add]:
-    """An empty set of actions of ``(steps, samples)`` and the function that adds counts to it; zeros leave no row."""
+def collector(shape: tuple[int, int], hardware_batch: int) -> tuple[Actions, Add, Add]:
+    """An empty set of actions of a hardware batch, and two functions that add counts to it; zeros leave no row.
+
+    The first takes what each inference of the batch does, the second what all of them do together. Counts are int64
+    ``(steps, samples)``: those of a batch of inferences like each sample (see `sharing`).
+    """
     result: Actions = {}
 
-    def add(component: str, action: str, counts: Counts | int) -> None:
+    def together(component: str, action: str, counts: Counts | int) -> None:
         values = np.broadcast_to(np.asarray(counts, np.int64), shape)
         if values.any():
             result[component, action] = result.get((component, action), 0) + values
 
-    return result, add
+    def each(component: str, action: str, counts: Counts | int) -> None:
+        together(component, action, hardware_batch * np.asarray(counts, np.int64))
+
+    return result, each, together
 
 
 def check_layer(layer: Layer, workload: Workload, grid: Grid) -> None:
@@ -132,7 +140,8 @@ def weight_loads(
 ) -> None:
     """Weights and channel vectors that come from outside the weight memory, ``times`` per step and sample.
 
-    ``runs``: fetch runs that are needed, where weights come run by run and not whole if that is less.
+    ``runs``: fetch runs that are needed, where weights come run by run and not whole if that is less. A hardware batch
+    shares both.
     """
     backing, bits = placement.backing, int(layer.weight_bits or 0)
     if backing is None:
@@ -156,14 +165,16 @@ def gain_loads(add: Add, layer: Layer, placement: Placement, grid: Grid, shape: 
 
 
 def busy_seconds(
-    grid: Grid, actions: Mapping[tuple[str, str], Counts], busy: list[Counts], extra: int
+    grid: Grid, actions: Mapping[tuple[str, str], Amounts], busy: list[Counts], extra: int
 ) -> NDArray[np.float64]:
     """Time per step and sample: the busiest of ``busy`` cycles, memory ports and DRAM, plus ``extra`` cycles.
 
-    Transfers are double-buffered: they overlap with work, within a layer and step.
+    Of a hardware batch, if ``actions``, ``busy`` and ``extra`` are. Transfers are double-buffered: they overlap with
+    work, within a layer and step.
     """
     shape = busy[0].shape
-    cycles_of, off_chip = list(busy), np.zeros(shape)
+    cycles_of: list[Amounts] = [*busy]
+    off_chip = np.zeros(shape)
     for memory in grid.memories:
         reads, writes = (actions.get((memory.name, kind), np.zeros(shape, np.int64)) for kind in ("read", "write"))
         if memory.bandwidth_bytes_per_s is None:

@@ -36,6 +36,7 @@ from .synops import SynapticCounts
 from .traffic import (
     Actions,
     Add,
+    Amounts,
     busy_seconds,
     collector,
     first_step_only,
@@ -136,11 +137,11 @@ class Elementwise:
 
     @property
     def _lane_cycles(self) -> Counts:
-        """Cycles of the lanes: an element each, all of them where zeros are not skipped."""
+        """Cycles of the lanes for a hardware batch: an element each, all of them where zeros are not skipped."""
         elements = np.full(self.shape, _all_arrivals(self.layer), np.int64)
         if self._scatters or self.grid.compute.zero == "skip":
             elements = np.minimum(elements, self._touched)
-        return -(-elements // self.grid.neuron.lanes)
+        return -(-self.grid.hardware_batch * elements // self.grid.neuron.lanes)
 
     @property
     def _touched(self) -> Counts:
@@ -162,7 +163,7 @@ class PassingOn(Elementwise):
     out: SpikeTraffic
 
     def actions(self) -> Actions:
-        layer, (result, add) = self.layer, collector(self.shape)
+        layer, (result, add, _) = self.layer, collector(self.shape, self.grid.hardware_batch)
         pools = isinstance(layer, PoolingLayer)
         part, state = "pool" if pools else "merge", state_type(self.workload)
         if pools or (isinstance(layer, Merging) and not joins_lists(layer, self.grid.dataflow.graded)):
@@ -185,7 +186,7 @@ class PassingOn(Elementwise):
         """Type of operations on small integers."""
         return f"int{next(bits for bits in (8, 16, 32, 64) if self.out.element_bits <= bits)}"
 
-    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
+    def seconds(self, actions: Mapping[tuple[str, str], Amounts]) -> NDArray[np.float64]:
         """Time per step and sample: the busiest of lanes, memory ports and DRAM."""
         return busy_seconds(self.grid, actions, [self._lane_cycles], 0)
 
@@ -201,16 +202,16 @@ class AddingOnArray(Elementwise):
     stepwise: bool
 
     def actions(self) -> Actions:
-        layer, (result, add) = self.layer, collector(self.shape)
+        layer, (result, add, together) = self.layer, collector(self.shape, self.grid.hardware_batch)
         added = self._worked_on(_all_arrivals(layer), self._touched)
         add("merge", f"add.{state_type(self.workload)}", added)
         if rescales(layer, self.workload):
             add("merge", f"multiply.{state_type(self.workload)}", added)
-        vector_reads(add, layer, self.workload, self.placement.weight, self.shape)
+        vector_reads(together, layer, self.workload, self.placement.weight, self.shape)
         loads = np.ones(self.shape, np.int64)
         once = self.grid.dataflow.time == "inner"
-        weight_loads(add, layer, self.workload, self.placement, first_step_only(loads) if once else loads)
-        gain_loads(add, layer, self.placement, self.grid, self.shape)
+        weight_loads(together, layer, self.workload, self.placement, first_step_only(loads) if once else loads)
+        gain_loads(together, layer, self.placement, self.grid, self.shape)
         self._states(add)
         neuron_actions(add, self.operations, self.workload, set())
         return result
@@ -229,10 +230,10 @@ class AddingOnArray(Elementwise):
             add(name, "read", sweep * NEURON_MODELS[layer.neuron].state_words)
             add(name, "write", sweep * NEURON_MODELS[layer.neuron].state_words)
 
-    def seconds(self, actions: Mapping[tuple[str, str], Counts]) -> NDArray[np.float64]:
+    def seconds(self, actions: Mapping[tuple[str, str], Amounts]) -> NDArray[np.float64]:
         """Time per step and sample: the busiest of lanes, memory ports and DRAM; two more sweeps under a live gate."""
         busy, sweeps = [self._lane_cycles], 0
         if self.layer.neuron is not None:
-            sweeps = -(-self.layer.neurons // self.grid.neuron.lanes)
+            sweeps = -(-self.grid.hardware_batch * self.layer.neurons // self.grid.neuron.lanes)
             busy.append(np.full(self.shape, sweeps))
         return busy_seconds(self.grid, actions, busy, 2 * sweeps if self.layer.gate == "live" else 0)

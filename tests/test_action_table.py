@@ -1,5 +1,7 @@
 """Stored action tables: what is read is what was written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +29,12 @@ def test_what_is_read_is_what_was_written(tmp_path):
     pd.testing.assert_frame_equal(read.rows, made.rows, check_dtype=False)
     for name in ("steps", "samples", "memories", "omitted", "origin"):
         assert getattr(read, name) == getattr(made, name)
+
+
+def test_the_hardware_batch_is_kept(tmp_path):
+    assert read_actions(write_actions(ACTIONS, tmp_path / "one.parquet")).hardware_batch == 1
+    batch = write_actions(replace(ACTIONS, hardware_batch=8), tmp_path / "eight.parquet")
+    assert read_actions(batch).hardware_batch == 8
 
 
 def test_counts_are_exact_sums_over_samples(tmp_path):

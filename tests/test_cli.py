@@ -212,6 +212,30 @@ def test_the_static_part_is_shown_with_unit_basis_and_source():
     assert any(line.startswith("floor per step (shown, never added) pJ 8.54e+06") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            "",
+            "stay if all of them fit, or else are loaded layer by layer; a load of a network that fits is not charged",
+        ),
+        (
+            "weights: reload\n  hardware_batch: 4",
+            "are loaded though they may fit; a load of a network that fits is shared by 4",
+        ),
+        (
+            "weights: resident\n  inferences_per_load: 99",
+            "must fit and stay; a load of a network that fits is shared by 99",
+        ),
+    ],
+)
+def test_what_a_machine_does_with_weights_is_shown(tmp_path, fields, line):
+    source = Path(__file__).parent.parent / "energy/accelerators/grid-45nm.yaml"
+    (tmp_path / "mine.yaml").write_text(source.read_text().replace("  kind: grid", f"  kind: grid\n  {fields}"))
+    result = CliRunner().invoke(cli.app, ["accelerators", "show", str(tmp_path / "mine.yaml")], catch_exceptions=False)
+    assert f"weights {line}" in result.output
+
+
 def test_incomplete_chips_are_marked_in_the_list():
     result = CliRunner().invoke(cli.app, ["accelerators", "list"], catch_exceptions=False)
     lines = map(str.rstrip, result.output.splitlines())

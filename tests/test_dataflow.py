@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from spikejoule.sim.architecture import Compute, Dataflow, Grid, Memory, NeuronUnit
 from spikejoule.sim.dataflow import MatrixShape, Schedule, array_accesses, matrix_shape
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.workload import Conv2d, ConvTranspose2d, Linear, Pool
+from spikejoule.sim.execution import execute
+from spikejoule.sim.synthetic import bernoulli_counts
+from spikejoule.sim.workload import Conv2d, ConvTranspose2d, Linear, Pool, Workload
 
 CASES = json.loads((Path(__file__).parent / "cases" / "scalesim_16x16.json").read_text())
 NAMES = {"ws": "weight", "os": "output", "is": "input"}
@@ -152,6 +155,39 @@ def test_closed_forms_are_those_of_the_walked_loop_nest(stationary, time):
         closed = array_accesses(shape, rows, cols, stationary, steps=steps, time=time, accumulators=accumulators)
         assert vars(closed) == walked, (shape, rows, cols, steps, accumulators)
         assert walker.count["read back"] == walker.count["partials"]
+
+
+@pytest.mark.parametrize("time", ["inner", "outer"])
+@pytest.mark.parametrize("stationary", ["weight", "output", "input"])
+def test_a_hardware_batch_is_the_loop_nest_walked_over_the_positions_of_all(stationary, time):
+    rng = np.random.default_rng(1)
+    for _ in range(25):
+        groups, side, channels, kernel = (int(rng.integers(1, top)) for top in (3, 5, 5, 3))
+        shape = (2 * groups, side + kernel, side)
+        layer = Conv2d(name="c", in_shape=shape, out_channels=groups * channels, kernel_size=(kernel, 1), groups=groups)
+        rows, cols, steps, accumulators, batch = (int(n) for n in rng.integers((2, 1, 1, 1, 1), (6, 6, 5, 4, 6)))
+        memories = tuple(  # an element per word, and no time of their own
+            Memory(name=name, holds=(name,), kib=4096, word_bits=bits, bandwidth_bytes_per_s=1e30)
+            for name, bits in (("weight", 32), ("potential", 32), ("spike", 1))
+        )
+        machine = Grid(
+            clock_hz=1.0,
+            compute=Compute(rows=rows, cols=cols, zero="dense", accumulators=accumulators),
+            neuron=NeuronUnit(lanes=8192),
+            dataflow=Dataflow(stationary=stationary, time=time, spike_code="bitmap"),
+            memories=(*memories, Memory(name="dram", holds=("weight", "potential", "spike"), word_bits=64)),
+            hardware_batch=batch,
+        )
+        net = Workload(name="one", input_shape=shape, layers=(layer,))
+        actions = execute(bernoulli_counts(net, 0.3, steps=steps, samples=2 * batch), machine)
+        one = matrix_shape(layer)
+        positions = MatrixShape(batch * one.positions, one.taps, one.channels, one.groups)
+        walked = Walker(positions, rows, cols, stationary, steps, time, accumulators).result()
+        got = {key[1:]: int(counts[:, :batch].sum()) for key, counts in actions.counts.items()}
+        assert got["weight", "read"] == walked["weights"]
+        assert got["spike", "read"] == walked["inputs"]
+        assert got.get(("potential", "write"), 0) == walked["partials"] + walked["potentials"]
+        assert actions.latency_s.tolist() == pytest.approx([walked["cycles"]] * 2 * batch)
 
 
 @pytest.mark.parametrize(
