@@ -87,7 +87,7 @@ class EnergyEstimate:
         if self.static_units is None or not isinstance(self.accelerator.architecture, Grid):
             return 0.0
         times = self.actions.seconds.get(layer)
-        seconds = 0.0 if times is None else float(times.sum(axis=0).mean())
+        seconds = 0.0 if times is None else float(times.sum(axis=0).mean()) / self.actions.hardware_batch
         return sum(seconds * price.value for price in self.accelerator.static_prices)
 
     @property

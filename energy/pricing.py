@@ -98,7 +98,7 @@ def price_static(actions: ActionTable | ActionCounts, accelerator: Accelerator) 
     Notes
     -----
     Static energy = static power x time per finished inference. A grid runs the layers one after the other, so that is
-    the time of one inference.
+    the time of a hardware batch over its size.
 
     Examples
     --------
@@ -112,7 +112,8 @@ def price_static(actions: ActionTable | ActionCounts, accelerator: Accelerator) 
         times = actions.rows.loc[actions.rows["component"] == TIME[0], "seconds"]
     else:
         times = pd.Series([float(each.sum()) for each in actions.seconds.values()], dtype=float)
-    return static_rows(accelerator.static_prices if len(times) else (), float(times.sum()) / actions.samples)
+    seconds = float(times.sum()) / actions.samples / actions.hardware_batch
+    return static_rows(accelerator.static_prices if len(times) else (), seconds)
 
 
 def left_out(omitted: Mapping[str, str], prices: Prices) -> dict[str, str]:
