@@ -17,8 +17,8 @@ from .energy.replayed import estimate_with_readout, replay_trace
 from .models.record import record
 from .models.run import Run
 from .models.train import train
-from .sim.architecture import Event
 from .sim.errors import InvalidInput
+from .sim.kernel_words import needs_spikes
 from .sim.operations import OperationCounts, count
 from .sim.parameter_file import PARAMETERS, load_parameters
 from .sim.trace import SpikeTrace
@@ -92,7 +92,7 @@ class _Spikes:
     def price(self, machine: Accelerator) -> EnergyEstimate:
         if self.trace is None:
             return estimate_with_readout(self.operations, machine)
-        return estimate(self.trace if isinstance(machine.architecture, Event) else self.operations, machine)
+        return estimate(self.trace if needs_spikes(machine.architecture) else self.operations, machine)
 
 
 def _spikes(run: Run, state_bits: int, machine: Accelerator, split: str) -> _Spikes:

@@ -23,6 +23,7 @@ from .models.variants import VARIANTS, variant_config
 from .reports.compare import Comparison, compare
 from .sim.errors import InvalidInput
 from .sim.files import write_table
+from .sim.kernel_words import needs_spikes
 from .sim.operations import OperationCounts, count
 from .sim.parameter_file import PARAMETERS, load_parameters
 from .sim.trace import SpikeTrace
@@ -106,8 +107,8 @@ def run_study(
     traces = {name: [SpikeTrace.open(run.path / TRACE) for run in all_runs[name]] for name in study.variants}
     refused: dict[str, Mapping[str, str]] = {}
     tables: list[Mapping[str, Sequence[EnergyEstimate]]] = []
-    for machine in machines:  # chips route single spikes, so they need the traces; the rest prices their counts
-        source = traces if machine.architecture.kind == "event" else counts
+    for machine in machines:  # some need to know where spikes are, hence the traces; the rest prices their counts
+        source = traces if needs_spikes(machine.architecture) else counts
         shown = {name: source[name] for name in (tables[0] if tables else study.variants)}
         priced = estimate_variants(shown, machine, BASELINE)
         tables.append(priced.estimates)

@@ -23,9 +23,9 @@ from .models.record import record
 from .models.run import Run, check_writable
 from .reports.front import FrontData
 from .reports.pareto import FINISHED, equal_points, equal_twin, settings
-from .sim.architecture import Event
 from .sim.errors import InvalidInput
 from .sim.files import replacing
+from .sim.kernel_words import needs_spikes
 from .sim.operations import OperationCounts, count
 from .workers import Bars, Here, Progress, execute, local_pool
 
@@ -158,7 +158,7 @@ def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: 
     for machine in machines:
         found, tolerance = settings(table, machine.name, ablation.axes), ablation.tolerance_points / 100
         twin = equal_twin(found, tolerance)
-        if twin is None or isinstance(machine.architecture, Event):  # events cannot be scaled where routes matter
+        if twin is None or needs_spikes(machine.architecture):  # events cannot be scaled where places matter
             continue
         theirs = _counts(table, str(twin["setting"]), runs)
         for point in equal_points(found, tolerance).itertuples():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..sim.architecture import Event, Grid
 from ..sim.cores import map_to_cores
 from ..sim.execution import ActionCounts, execute, execute_trace
+from ..sim.kernel_words import fetches_kernels, with_kernel_words
 from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
@@ -271,7 +272,7 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     ----------
     trace : SpikeTrace or OperationCounts
         A trace is counted first; pass its counts to price several machines without counting again. Machines of kind
-        ``event`` need the trace.
+        ``event``, and scatter with weights in ``kernel_major``, need the trace.
     accelerator : Accelerator
 
     Returns
@@ -294,6 +295,8 @@ def estimate(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> E
     if isinstance(trace, OperationCounts):
         return estimate_actions(trace, execute(trace, accelerator.architecture), accelerator)
     operations = count(trace)
+    if fetches_kernels(accelerator.architecture):
+        operations = with_kernel_words(trace, operations, accelerator.architecture)  # kept: reports price it again
     actions = execute_trace(trace, operations, accelerator.architecture)
     return estimate_actions(operations, actions, accelerator)
 

@@ -115,11 +115,13 @@ class Dataflow:
     spike_code : {'address', 'bitmap'}
         How spikes are stored: a packed list of addresses of ceil(log2 N) bits, or one bit per neuron. An array that
         does not skip streams every input, so it needs bitmaps.
-    weight_layout : {'tap_major'}
-        Weights of one (input channel, kernel tap) lie together for all output channels: one fetch run.
+    weight_layout : {'tap_major', 'kernel_major'}
+        Which weights lie together and are fetched as one run: those of one (input channel, kernel tap) for all output
+        channels, or those of one output channel for all input channels and taps. Every run starts at a word.
     state_run : {'cout', 'element'}
         Whether the potentials of such a run share memory words, or each takes an access of its own. In a dense array
-        a run is what leaves it at once: the sums of its columns.
+        a run is what leaves it at once: the sums of its columns. Scattered weights in `kernel_major` come one output
+        channel at a time, whose potentials share no word: element.
     first_layer : {'per_step', 'once'}
         Whether a held analog input is convolved at every step, or once into a current that is kept and read every step.
     graded : {'value', 'events'}
@@ -131,7 +133,7 @@ class Dataflow:
     stationary: Literal["scatter", "weight", "output", "input"]
     time: Literal["inner", "outer"] = "inner"
     spike_code: Literal["address", "bitmap"] = "address"
-    weight_layout: Literal["tap_major"] = "tap_major"
+    weight_layout: Literal["tap_major", "kernel_major"] = "tap_major"
     state_run: Literal["cout", "element"] = "cout"
     first_layer: Literal["once", "per_step"] = "per_step"
     graded: Literal["value", "events"] = "value"
@@ -254,6 +256,11 @@ class Grid:
         if stationary == "scatter":
             if sized != (True, False, False) or compute.zero in ("dense", "gate"):
                 raise InvalidInput(f"{where} needs lanes, no rows or cols, and skips zeros; give lanes only")
+            if (self.dataflow.weight_layout, self.dataflow.state_run) == ("kernel_major", "cout"):
+                raise InvalidInput(
+                    "architecture.dataflow: a scatter with weight_layout: kernel_major gets the weights of one output "
+                    "channel after another, so potentials of several channels share no access; set state_run: element"
+                )
             return
         if sized != (False, True, True) or compute.zero is None:
             raise InvalidInput(f"{where} needs rows, cols and zero (dense, gate or skip), and no lanes; give those")

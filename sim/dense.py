@@ -4,7 +4,9 @@ How often operands move follows from `dataflow.Schedule`; here they become words
 step (docs/definitions.md, 5, 9 and 13 to 15):
 
 - weights: a fetch run is what one row of the array takes at once, the columns of a fold; an input-stationary row takes
-  all output channels of its tap. Every run starts at a word.
+  all output channels of its tap. Every run starts at a word. In ``kernel_major`` a run goes along the rows instead, the
+  taps of a fold for one output channel; output stationary takes weights of different channels in each cycle, so without
+  a buffer between memory and array each is an access of its own.
 - inputs: ``positions x taps`` bits for each fold along the columns, packed; from wherever the signal lives, no line
   buffer in between.
 - sums and potentials: the columns of one fold leave as one run. With time inner a buffer holds the sums of all steps
@@ -269,12 +271,20 @@ class _LayerOnArray:
         return [np.minimum(passes * scan, streamed)]
 
     def _weight_words(self) -> Counts:
-        """Words read from the weight memory for the batch."""
+        """Words read from the weight memory for the batch.
+
+        ``run``: what one (input, tap) takes, all output channels; ``once``: what one pass over a group's weights takes.
+        """
         schedule, memory, bits = self.schedule, self.placement.weight, int(self.layer.weight_bits or 0)
-        channels, interval = self._matrix.channels, schedule.load_interval
-        together = channels if schedule.stationary == "input" else schedule.cols
-        run = _chunks(channels, together, bits, memory)
-        dense = self._at_work(self._matrix.groups * self._matrix.taps * run * schedule.weight_passes, interval)
+        taps, channels, interval = self._matrix.taps, self._matrix.channels, schedule.load_interval
+        if self.grid.dataflow.weight_layout == "tap_major":
+            run = _chunks(channels, channels if schedule.stationary == "input" else schedule.cols, bits, memory)
+            once = taps * run
+        else:
+            run = channels * words(1, bits, memory)
+            along_rows = 1 if schedule.stationary == "output" else schedule.rows
+            once = channels * _chunks(taps, along_rows, bits, memory)
+        dense = self._at_work(self._matrix.groups * once * schedule.weight_passes, interval)
         if not self._skips or schedule.stationary == "weight":
             return dense
         needed = np.zeros(self.shape, np.int64)

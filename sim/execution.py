@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .architecture import Architecture, Event, Grid, Memory, Operations
 from .dense import dense_actions
 from .errors import InvalidInput
+from .kernel_words import fetches_kernels, with_kernel_words
 from .manycore import run_trace
 from .mapping import convolved_once
 from .operations import Counts, OperationCounts
@@ -138,7 +139,8 @@ def execute(operations: OperationCounts, architecture: Architecture) -> ActionCo
     ------
     InvalidInput
         When the machine cannot do what the network needs, such as a live gate without ``layer_mean_gate``; for
-        machines of kind ``event``, which need the spikes themselves: use `execute_trace`.
+        machines of kind ``event``, and scatter with weights in ``kernel_major``, which need the spikes themselves: use
+        `execute_trace`.
     """
     if isinstance(architecture, Operations):
         return _synaptic_only(operations, architecture)
@@ -161,6 +163,8 @@ def execute_trace(trace: SpikeTrace, operations: OperationCounts, architecture: 
     Layers are laid out on the cores of an ``event`` machine by its ``mapping``. Without a replay every neuron counts as
     updated at every step of its trace, an upper bound.
     """
+    if fetches_kernels(architecture):
+        operations = with_kernel_words(trace, operations, architecture)
     if not isinstance(architecture, Event):
         return execute(operations, architecture)
     many = run_trace(trace, architecture)

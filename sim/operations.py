@@ -34,6 +34,27 @@ COUNTED = ("nonzero_weights", "all_weights", "events")
 
 
 @dataclass(frozen=True)
+class KernelWords:
+    """What a layer's events fetch on one machine whose weights lie in `kernel_major` (`kernel_words.fetch_maps`).
+
+    Attributes
+    ----------
+    made_for : (int, int, int)
+        Bits of a weight and of a memory word, and weights added per cycle: other machines need other counts.
+    words, cycles : int64 array (steps, samples)
+        Of the events.
+    all_words, all_cycles : int
+        Of every element of the input, whether an event or not.
+    """
+
+    made_for: tuple[int, int, int]
+    words: Counts
+    cycles: Counts
+    all_words: int
+    all_cycles: int
+
+
+@dataclass(frozen=True)
 class LayerOperations:
     """Operations of one layer and the neurons it feeds.
 
@@ -48,12 +69,15 @@ class LayerOperations:
         compare and sigmoid.
     units : SynapticCounts, optional
         ``synaptic`` with each graded input n as n unit events; None if it reads none, or their values are not known.
+    kernels : KernelWords, optional
+        Only where they were counted for a machine that needs them.
     """
 
     synaptic: SynapticCounts
     spikes: Counts | None
     rows: Mapping[tuple[str, str], Counts]
     units: SynapticCounts | None = None
+    kernels: KernelWords | None = None
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,24 @@
 
 Layers that join a population scatter into its potentials, step by step with its own layer. Events of a skip path add to
 one potential each and fetch no weight; those of self-connections are the spikes of the step before. With ``graded:
-events`` a graded value n is n such events. The inferences of a hardware batch share what comes from outside the weight
-memory and nothing else (`sharing`).
+events`` a graded value n is n such events. With weights in `kernel_major` an event fetches the taps it needs of every
+output channel's kernel; `kernel_words` counts those words. The inferences of a hardware batch share what comes from
+outside the weight memory and nothing else (`sharing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import Grid, Memory
+from .errors import InvalidInput
 from .graded import as_delivered
 from .mapping import Placement, convolved_once, keeps_current, place
-from .operations import Counts, LayerOperations, OperationCounts, multiplies_branch
+from .operations import Counts, KernelWords, LayerOperations, OperationCounts, multiplies_branch
 from .sharing import Sharing
 from .signals import spike_traffic
 from .synops import delayed
@@ -102,6 +104,32 @@ class _LayerOnScatter:
         """Targets of one run; without weights every event finds its targets one by one."""
         return self.layer.run_length if self.layer.weights else 1
 
+    @property
+    def _by_kernel(self) -> bool:
+        return self.grid.dataflow.weight_layout == "kernel_major" and self.layer.weights > 0
+
+    @property
+    def _kernels(self) -> KernelWords:
+        """What is fetched in `kernel_major`: for events or, where zeros of an analog input count, for all of it."""
+        layer, found = self.layer, self.operations.kernels
+        memory, bits = self.placement.weight, int(self.layer.weight_bits or 0)
+        if found is None or found.made_for != (bits, memory.word_bits, self.grid.compute.width):
+            raise InvalidInput(
+                f"layer {layer.name!r}: what its events fetch of weights in kernel_major depends on where they are, so "
+                f"counts are not enough: give this machine the trace itself, or set weight_layout: tap_major"
+            )
+        if layer.input_kind == "graded" and self.grid.dataflow.graded == "events":
+            raise InvalidInput(
+                f"layer {layer.name!r}: graded values as unit events are not counted for weights in kernel_major; set "
+                f"graded: value, or weight_layout: tap_major"
+            )
+        fetched, busy = found.words, found.cycles
+        if layer.input_kind == "analog" and self.grid.compute.analog_zero == "dense":
+            fetched, busy = np.full(self.shape, found.all_words), np.full(self.shape, found.all_cycles)
+        if self._once:
+            fetched, busy = first_step_only(fetched), first_step_only(busy)
+        return replace(found, words=fetched, cycles=busy)
+
     def _pairs(self, *, nonzero_only: bool) -> Counts:
         dense = self.grid.compute.analog_zero == "dense"
         if self.layer.weights:
@@ -133,16 +161,19 @@ class _LayerOnScatter:
 
     def _weights(self, add: Add, together: Add) -> None:
         memory, layer = self.placement.weight, self.layer
-        if layer.weights:
+        if self._by_kernel:
+            add(memory.name, "read", self._kernels.words)
+        elif layer.weights:
             add(memory.name, "read", self.rows * words(layer.run_length, int(layer.weight_bits or 0), memory))
         vector_reads(add, layer, self.workload, memory, self.shape)
         loads, runs = np.ones(self.shape, np.int64), None
+        run = 1 if self._by_kernel else layer.run_length  # in kernel_major: self-connections have one tap
         if self.grid.dataflow.time == "inner":
             if layer.name not in self.placement.every_step:
                 loads = first_step_only(loads)
             elif layer.weights:  # for one step only, so the rows of its events and no others
-                runs = self.grid.hardware_batch * self.rows
-        weight_loads(together, layer, self.workload, self.placement, loads, runs)
+                runs = self.grid.hardware_batch * self.rows * (layer.run_length // run)
+        weight_loads(together, layer, self.workload, self.placement, loads, runs, run)
         gain_loads(together, layer, self.placement, self.grid, self.shape)
 
     def _potentials(self, add: Add) -> None:
@@ -175,7 +206,8 @@ class _LayerOnScatter:
     def seconds(self, actions: Mapping[tuple[str, str], Amounts]) -> NDArray[np.float64]:
         """Time per step and sample of a batch: the busiest of lanes and ports; phases of a live gate do not overlap."""
         batch = self.grid.hardware_batch
-        busy = [batch * self.rows * -(-self._run // self.grid.compute.width)]
+        cycles = self._kernels.cycles if self._by_kernel else self.rows * -(-self._run // self.grid.compute.width)
+        busy = [batch * cycles]
         sweeps = 0
         if self.layer.neuron not in (None, "readout") or multiplies_branch(self.layer):
             sweeps = -(-batch * self.layer.neurons // self.grid.neuron.lanes)

@@ -63,9 +63,11 @@ class SpikeTraffic:
     Attributes
     ----------
     words : int64 array (steps, samples)
-    buffer, backing : Memory
-    fits : bool array (samples,)
-        Whether the signal fits in ``buffer`` beside what is kept there; else it lives in ``backing``.
+        Of the first memory's width, wherever the signal lives.
+    levels : tuple of Memory
+        The memories that may hold spikes, inner to outer.
+    level : int64 array (samples,)
+        Which of them holds the signal: the first with room beside what is kept there.
     held : int64 array (samples,)
         Bits it takes while it is kept, for a whole hardware batch of inferences like this one.
     element_bits : int
@@ -79,15 +81,20 @@ class SpikeTraffic:
     """
 
     words: Counts
-    buffer: Memory
-    backing: Memory
-    fits: NDArray[np.bool_]
+    levels: tuple[Memory, ...]
+    level: NDArray[np.int64]
     held: NDArray[np.int64]
     element_bits: int
 
+    @property
+    def buffer(self) -> Memory:
+        """The first memory, whose words are counted."""
+        return self.levels[0]
+
     def charge(self, counts: dict[Key, Counts], layer: str, action: str, moved: Counts) -> None:
         """Add ``moved`` words, read or written, to the memory that holds the signal."""
-        for memory, mask in ((self.buffer, self.fits), (self.backing, ~self.fits)):
+        for place, memory in enumerate(self.levels):
+            mask = self.level == place
             if (moved * mask).any():
                 key = (layer, memory.name, action)
                 counts[key] = counts.get(key, 0) + moved * mask
@@ -96,22 +103,49 @@ class SpikeTraffic:
 def spike_traffic(operations: OperationCounts, grid: Grid) -> dict[str, SpikeTraffic]:
     """Every signal of a network with the memory that holds it, placed in the order in which they are made.
 
-    The first memory takes a signal if there is room beside those that are kept beyond the layer that makes it. What
-    that layer reads for the last time is taken to leave as the new map comes. With time inner the maps of all steps
-    are kept, with time outer those of one; there a signal that is read one step later is kept throughout.
+    A signal goes to the first memory with room for it beside those kept there beyond the layer that makes it; the last
+    has no limit. What that layer reads for the last time is taken to leave as the new map comes. With time inner the
+    maps of all steps are kept, with time outer those of one; there a signal that is read one step later is kept
+    throughout.
     """
-    workload, levels = operations.workload, grid.levels("spike")
-    made, last = lifetimes(workload)
-    later = {layer.source for layer in workload.layers if layer.delay} if grid.dataflow.time == "outer" else set()
+    workload, levels = operations.workload, tuple(grid.levels("spike"))
     width, found = element_bits(workload), dict[str, SpikeTraffic]()
-    for signal in sorted(workload.signals, key=lambda name: (name not in later, made[name])):
+    for signal, kept in _kept_beside(workload, grid.dataflow.time).items():
         bits = _bits(operations, signal, grid)
-        held = grid.hardware_batch * (bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0))
-        kept = [item for name, item in found.items() if name in later or last[name] > made[signal]]
-        taken = sum((item.held * item.fits for item in kept), np.zeros_like(held))
+        held, beside = _held(bits, grid), [found[name] for name in kept]
+        fits = np.array([held + _taken(beside, place) <= memory.bits for place, memory in enumerate(levels)])
         words = -(-bits // levels[0].word_bits)
-        found[signal] = SpikeTraffic(words, levels[0], levels[-1], held + taken <= levels[0].bits, held, width[signal])
+        found[signal] = SpikeTraffic(words, levels, fits.argmax(axis=0), held, width[signal])
     return {signal: found[signal] for signal in workload.signals}
+
+
+def spike_bits(operations: OperationCounts, grid: Grid) -> int:
+    """Bits that the first spike memory needs to hold every signal of every sample, by the rule of `spike_traffic`."""
+    kept_beside = _kept_beside(operations.workload, grid.dataflow.time)
+    held = {signal: _held(_bits(operations, signal, grid), grid) for signal in kept_beside}
+    together = [sum((held[name] for name in kept), held[signal]) for signal, kept in kept_beside.items()]
+    return max(int(bits.max()) for bits in together)
+
+
+def _kept_beside(workload: Workload, time: str) -> dict[str, list[str]]:
+    """Signals in the order in which they take their room, each with those before it that are still kept then."""
+    made, last = lifetimes(workload)
+    later = {layer.source for layer in workload.layers if layer.delay} if time == "outer" else set()
+    order = sorted(workload.signals, key=lambda name: (name not in later, made[name]))
+    return {
+        signal: [name for name in order[:place] if name in later or last[name] > made[signal]]
+        for place, signal in enumerate(order)
+    }
+
+
+def _held(bits: Counts, grid: Grid) -> NDArray[np.int64]:
+    """Bits that a signal of a hardware batch takes while it is kept, per sample: of all steps, or of the largest."""
+    return grid.hardware_batch * (bits.sum(axis=0) if grid.dataflow.time == "inner" else bits.max(axis=0))
+
+
+def _taken(beside: list[SpikeTraffic], place: int) -> NDArray[np.int64] | int:
+    """Bits of one memory that other signals take, per sample."""
+    return sum(item.held * (item.level == place) for item in beside)
 
 
 def lifetimes(workload: Workload) -> tuple[dict[str, int], dict[str, int]]:

@@ -136,12 +136,18 @@ def vector_reads(add: Add, layer: Layer, workload: Workload, memory: Memory, sha
 
 
 def weight_loads(
-    add: Add, layer: Layer, workload: Workload, placement: Placement, times: Counts, runs: Counts | None = None
+    add: Add,
+    layer: Layer,
+    workload: Workload,
+    placement: Placement,
+    times: Counts,
+    runs: Counts | None = None,
+    run_length: int | None = None,
 ) -> None:
     """Weights and channel vectors that come from outside the weight memory, ``times`` per step and sample.
 
-    ``runs``: fetch runs that are needed, where weights come run by run and not whole if that is less. A hardware batch
-    shares both.
+    ``runs``: fetch runs that are needed, where weights come run by run and not whole if that is less; of ``run_length``
+    weights each, those of one (event, tap) unless given. A hardware batch shares both.
     """
     backing, bits = placement.backing, int(layer.weight_bits or 0)
     if backing is None:
@@ -149,7 +155,7 @@ def weight_loads(
     for memory, action in ((backing, "read"), (placement.weight, "write")):
         weights = times * words(layer.weights, bits, memory)
         if runs is not None:
-            weights = np.minimum(weights, runs * words(layer.run_length, bits, memory))
+            weights = np.minimum(weights, runs * words(run_length or layer.run_length, bits, memory))
         add(memory.name, action, weights + times * words(vector_words(layer, workload), 32, memory))
 
 

@@ -220,6 +220,31 @@ def test_a_map_is_kept_until_its_last_reader(counts):
     assert {key for key in rows(skip, one) if "dram" in key} == {("a", "dram", "write"), ("b", "dram", "read")}
 
 
+@pytest.mark.parametrize(("bits", "home"), [(16, "middle"), (15, "dram")])
+def test_a_map_without_room_in_the_first_memory_goes_to_the_next_that_has(counts, bits, home):
+    bitmap = replace(SCATTER, dataflow=replace(SCATTER.dataflow, spike_code="bitmap"))  # 2 steps of 8 bits each
+    middle = Memory(name="middle", holds=("spike",), kib=bits / 8192, word_bits=64)
+    *inner, dram = with_memory("spikes", 16, bitmap).memories
+    found = rows(counts([A, B, SKIP, FC], FIRED), replace(bitmap, memories=(*inner, middle, dram)))
+    assert {key for key in found if key[1] in ("middle", "dram")} == {("a", home, "write"), ("b", home, "read")}
+
+
+def test_room_is_counted_in_each_memory_apart(counts):
+    bitmap = replace(SCATTER, dataflow=replace(SCATTER.dataflow, spike_code="bitmap"))
+    middle = Memory(name="middle", holds=("spike",), kib=16 / 8192, word_bits=64)
+    *inner, dram = with_memory("spikes", 16, bitmap).memories
+    later = Identity(name="later", in_shape=(2, 2, 2), source="a", joins="c")
+    net = [A, B, SKIP, replace(B, name="c", source="b"), later, replace(FC, source="c")]
+    found = rows(counts(net, {**FIRED, "c": [[1], []]}), replace(bitmap, memories=(*inner, middle, dram)))
+    # a waits in the middle for its second reader; the first memory holds the input, then b, then c as b leaves
+    assert {key for key in found if key[1] == "middle"} == {
+        ("a", "middle", "write"),
+        ("b", "middle", "read"),
+        ("later", "middle", "read"),
+    }
+    assert not any("dram" in key for key in found)
+
+
 def test_lifetimes_end_where_the_population_is_complete():
     net = Workload(name="net", input_shape=(2, 2, 2), layers=(A, B, SKIP, FC))
     made, last = lifetimes(net)
