@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .energy.accelerator import Accelerator, accelerator_names, load_accelerator
     from .energy.breakeven import break_even
     from .energy.estimate import EnergyEstimate, estimate
+    from .energy.fitted import fitted
     from .energy.prices import Technology, load_technology, technology_names
     from .energy.pricing import price_actions
     from .energy.published import score_table
@@ -67,6 +68,7 @@ _HOMES = {
     "estimate": "energy.estimate",
     "estimate_variants": "energy.variants",
     "export_sanafe": "sim.sanafe",
+    "fitted": "energy.fitted",
     "load_ablation": "ablate",
     "load_accelerator": "energy.accelerator",
     "load_parameters": "sim.parameter_file",
@@ -113,6 +115,7 @@ __all__ = [  # the keys of _HOMES, written out for type checkers
     "estimate",
     "estimate_variants",
     "export_sanafe",
+    "fitted",
     "load_ablation",
     "load_accelerator",
     "load_parameters",

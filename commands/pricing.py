@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from ..sim.trace import SpikeTrace
 
 app = typer.Typer()
+
+
+class MemorySizes(StrEnum):
+    fixed = "fixed"
+    fitted = "fitted"
 
 
 @app.command(epilog="Example: spikejoule count runs/0123456789abcdef --out counts.csv", rich_help_panel=STEP_BY_STEP)
@@ -50,6 +56,9 @@ def estimate(
     actions: Annotated[
         Path | None, typer.Option(help="Write the action table here (.parquet), for `spikejoule price`.")
     ] = None,
+    memory: Annotated[
+        MemorySizes, typer.Option(help="The machine's own memories, or sized to this network: other silicon.")
+    ] = MemorySizes.fixed,
 ) -> None:
     """Energy and time per inference of a trace on an accelerator, or under every published formula."""
     from ..energy.accelerator import load_accelerator
@@ -57,10 +66,10 @@ def estimate(
     from ..energy.published import score_table
 
     if all_models:
-        if given_names(context) & {"accelerator", "actions"}:
+        if given_names(context) & {"accelerator", "actions", "memory"}:
             raise InvalidInput(
                 "estimate: published formulas have no accelerator and no action table; give --all-models alone, or "
-                "leave it out to use --accelerator and --actions"
+                "leave it out to use --accelerator, --actions and --memory"
             )
         scores = score_table(_count(open_trace(trace)))
         if as_json:
@@ -68,8 +77,12 @@ def estimate(
         else:
             show_scores(scores)
         return
-    machine = load_accelerator(accelerator)
-    result = make_estimate(open_trace(trace), machine)
+    machine, recorded = load_accelerator(accelerator), open_trace(trace)
+    if memory is MemorySizes.fitted:
+        from ..energy.fitted import fitted
+
+        machine = fitted(machine, _count(recorded))
+    result = make_estimate(recorded, machine)
     if as_json:
         _print_json(result.to_dict())
     else:
@@ -119,13 +132,16 @@ def compare(
     from ..energy.accelerator import load_accelerator
     from ..energy.variants import estimate_variants
     from ..reports.compare import compare as make_comparison
+    from ..sim.kernel_words import needs_spikes
 
     machine = load_accelerator(accelerator)
     opened = {name: [open_trace(Path(path)) for path in paths] for name, paths in map(_named_traces, variants)}
     if len(opened) < len(variants):
         raise InvalidInput(f"compare: a name is given twice among {', '.join(variants)}")
-    event = machine.architecture.kind == "event"
-    traces: Any = opened if event else {name: [_count(each) for each in group] for name, group in opened.items()}
+    if needs_spikes(machine.architecture):
+        traces: Any = opened
+    else:
+        traces = {name: [_count(each) for each in group] for name, group in opened.items()}
     priced = estimate_variants(traces, machine, baseline)
     comparison = make_comparison(priced.estimates, baseline=baseline, refused={machine.name: priced.refused})
     print(comparison.headline())

@@ -203,7 +203,7 @@ def resized(accelerator: Accelerator, size_bytes: int, memory: str | None = None
     if any(accelerator.prices[key] != by_size for key in keys):
         raise InvalidInput(
             f"accelerator {accelerator.name!r} gives the prices of {name!r} itself, so they are not known at another "
-            f"capacity; remove them from its file to price it by capacity, or sweep another memory"
+            f"capacity; remove them from its file to price it by capacity, or leave that memory's size as it is"
         )
     _check_static(accelerator, name)
     kib = size_bytes / 1024

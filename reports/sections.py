@@ -11,6 +11,7 @@ import pandas as pd
 from . import background, chips, drawings, tables, words
 from .blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
 from .cells import gate_table, machine_table, paired_tables, summary_table
+from .fitted import fitted_memories
 from .made_of import made_of
 from .numbers import ENERGY, column, number, unit_for
 from .paired import default_pairs
@@ -180,6 +181,7 @@ SECTIONS: dict[str, Callable[[Comparison], list[Block]]] = {
     "What the ratio is made of": made_of,
     "What if": what_if,
     "State width": state_width,
+    "Memories fitted to each variant": fitted_memories,
     "Energy by layer": by_layer,
     "Other accelerators": other_accelerators,
     "Firing rate": firing,

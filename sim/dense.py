@@ -143,16 +143,18 @@ def _stepwise(workload: Workload) -> set[str]:
 
 def _place_states(workload: Workload, grid: Grid, steps: int) -> dict[str, Memory]:
     """The memory of each layer's sums, currents and potentials: the first with room for all that it must hold."""
+    levels, needs = grid.levels("potential"), state_needs(workload, grid, steps)
+    return {name: next(memory for memory in levels if need <= memory.bits) for name, need in needs.items()}
+
+
+def state_needs(workload: Workload, grid: Grid, steps: int) -> dict[str, int]:
+    """Bits that the memory of each layer's sums, currents and potentials has to hold on a dense array."""
     joined = {layer.joins for layer in workload.layers if layer.weights} - {None}
     held = {x.name: _population_bits(x, workload, grid, steps, x.name in joined) for x in workload.layers}
     sums = {layer.name: _partial_bits(layer, workload, grid, steps) for layer in workload.layers}
-    together = sum(held.values()) + max(sums.values())
-    levels, placed = grid.levels("potential"), {}
-    for layer in workload.layers:
-        alone = held[layer.joins or layer.name] + sums[layer.name]
-        need = alone if grid.dataflow.time == "inner" else together
-        placed[layer.name] = next(memory for memory in levels if need <= memory.bits)
-    return placed
+    if grid.dataflow.time == "outer":
+        return dict.fromkeys(held, sum(held.values()) + max(sums.values()))
+    return {layer.name: held[layer.joins or layer.name] + sums[layer.name] for layer in workload.layers}
 
 
 def _population_bits(layer: Layer, workload: Workload, grid: Grid, steps: int, joined: bool) -> int:

@@ -114,19 +114,20 @@ def _check_may_reload(workload: Workload, grid: Grid, bits: int) -> None:
 
 
 def _place_potentials(workload: Workload, grid: Grid) -> dict[str, Memory]:
+    levels, needs = grid.levels("potential"), potential_needs(workload, grid)
+    return {name: next(memory for memory in levels if need <= memory.bits) for name, need in needs.items()}
+
+
+def potential_needs(workload: Workload, grid: Grid) -> dict[str, int]:
+    """Bits that the memory of each layer's potentials has to hold on a scatter machine, by the rule of `place`."""
     batch = grid.hardware_batch
     needs = {layer.name: batch * potential_bits(layer, workload, grid) for layer in workload.layers}
     for layer in workload.layers:
         if layer.joins is not None and multiplies_branch(layer):
             needs[layer.joins] += batch * layer.neurons * workload.state_bits
-    levels = grid.levels("potential")
-    together = sum(needs.values())
-    placed = {}
-    for layer in workload.layers:
-        owner = layer.joins or layer.name
-        need = needs[owner] if grid.dataflow.time == "inner" else together
-        placed[layer.name] = next(memory for memory in levels if need <= memory.bits)
-    return placed
+    if grid.dataflow.time == "outer":
+        return dict.fromkeys(needs, sum(needs.values()))
+    return {layer.name: needs[layer.joins or layer.name] for layer in workload.layers}
 
 
 def parameter_bits(layer: Layer, workload: Workload, steps: int) -> int:
