@@ -74,8 +74,8 @@ def fitted(accelerator: Accelerator, *operations: OperationCounts) -> Accelerato
     Notes
     -----
     Not modelled: area, static power, timing and the least sizes that memories are made in. Prices follow
-    `Technology.sram_access`: flat up to the smallest published capacity (8 KiB in Horowitz's table), so below it fitting
-    saves nothing.
+    `Technology.sram_access`, which is flat up to the smallest published capacity (8 KiB in Horowitz's table): below it
+    fitting saves nothing.
     """
     grid = accelerator.architecture
     if not operations:
