@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from spikejoule import cli
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.energy.estimate import estimate
 from spikejoule.energy.fitted import fitted, memory_needs
@@ -19,6 +21,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.operations import count
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Conv2d, Identity, Linear, Workload
+from typer.testing import CliRunner
 
 CHIP, ARRAY = load_accelerator("event-driven-45nm"), load_accelerator("grid-45nm")
 CONV = Conv2d(
@@ -206,3 +209,16 @@ def test_a_machine_without_memories_says_why_there_is_no_table(operations):
             "note",
         )
     ]
+
+
+def test_the_command_line_fits_on_request(tmp_path):
+    operations, _ = recorded(tmp_path / "t.zarr")
+    printed = CliRunner().invoke(cli.app, ["estimate", str(tmp_path / "t.zarr"), "--memory", "fitted", "--json"])
+    found = json.loads(printed.stdout)
+    machine = fitted(CHIP, operations)
+    assert (found["accelerator"], found["energy_pj"]) == (machine.name, estimate(operations, machine).energy_pj)
+
+
+def test_published_formulas_have_no_memories_to_fit(tmp_path):
+    words = ["estimate", str(tmp_path / "t.zarr"), "--all-models", "--memory", "fitted"]
+    assert isinstance(CliRunner().invoke(cli.app, words).exception, InvalidInput)
