@@ -62,9 +62,9 @@ def fetch_maps(layer: Layer, word_bits: int, lanes: int) -> tuple[NDArray[np.int
     >>> from spikejoule.sim.workload import Conv2d
     >>> layer = Conv2d(name="conv", in_shape=(1, 3, 3), out_channels=2, kernel_size=3, padding=1)
     >>> fetch_maps(layer, 64, 16)[0].reshape(3, 3)  # 32-bit weights, two a word: 9 taps in the middle are 5 words
-    array([[ 6,  8,  8],
-           [ 8, 10,  8],
-           [ 8,  8,  6]])
+    array([[ 6,  6,  6],
+           [ 8, 10, 10],
+           [ 6,  8,  6]])
     """
     edges, bits = layer.connections, int(layer.weight_bits or 0)
     positions = np.repeat(np.arange(edges.in_positions), np.diff(edges.starts))
