@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..sim.errors import InvalidInput
-from ..sim.layers import INPUT, Layer
+from ..sim.layers import Layer
 from ..sim.parameters import LayerParameters
-from ..sim.workload import Linear
+from ..sim.populations import feeding
+from ..sim.workload import Linear, Workload
 from .agmm import Gate
 from .binary import BinaryConv2d, BinaryLinear, binarise
-from .blocks import Block, PooledBinaryLinear, PooledLinear
+from .blocks import Block, Merge, PooledBinaryLinear, PooledLinear, Recurrent, Shortcut
 from .integer import IntegerConv2d, IntegerLinear, IntegerPooledLinear
 from .networks import NetworkConfig, SpikingNetwork
+from .workloads import recurrent_name, shortcut_name
 
 Values = NDArray[np.float64]
 _FLOAT = (nn.Conv2d, nn.Linear, PooledLinear)
@@ -44,6 +46,11 @@ def replay_parameters(model: nn.Module) -> dict[str, LayerParameters]:
         the current stay. An AGMM gate stays live: its alpha is the layer's ``gain``. The classifier's scale holds the
         1/size of its spatial mean, and its bias is added once, at the first step, for all steps.
 
+        A layer that joins a population's current keeps its own scale, the other side of definitions.md, 6: batch norm's
+        of a shortcut's convolution, a skip path's constant per channel, the factors of self-connections; a constant
+        gain, which is on the whole current, is multiplied into it too. Its bias goes to the population's own layer.
+        Merges of spikes between signals have no parameters.
+
     Raises
     ------
     InvalidInput
@@ -54,50 +61,83 @@ def replay_parameters(model: nn.Module) -> dict[str, LayerParameters]:
         raise InvalidInput(
             f"replay parameters: {type(model).__name__} is no network of this package; give LayerParameters yourself"
         )
-    workload, config = model.workload(), model.config
-    blocks: dict[str, Any] = dict(model.blocks.items())
-    sources = [INPUT, *blocks]
-    for layer, source in zip(workload.layers, sources, strict=False):
-        if layer.source != source or layer.joins is not None or len(layer.sources) > 1:
-            joined = f" and joins {layer.joins}" if layer.joins else ""
-            raise InvalidInput(
-                f"replay parameters: network {config.network!r} is no plain stack of blocks (layer {layer.name!r} "
-                f"reads {', '.join(layer.sources)}{joined}); it has no rule here"
-            )
-    if [layer.name for layer in workload.layers] != [*blocks, "classifier"]:
-        raise InvalidInput(f"replay parameters: network {config.network!r} has layers beside its blocks and classifier")
-    result = {name: _block(block, workload.layer(name), config) for name, block in blocks.items()}
+    workload, config, result = model.workload(), model.config, dict[str, LayerParameters]()
+    for name, merge in model.merges.items():
+        if type(merge) is not Merge:
+            raise InvalidInput(f"replay parameters: merge {name!r} ({type(merge).__name__}) has no rule here")
+    for name, block in model.blocks.items():
+        result |= _block(block, workload, name, config)
     result["classifier"] = _readout(model.classifier, workload.layer("classifier"), config.steps)
+    if result.keys() != {layer.name for layer in feeding(workload)}:
+        raise InvalidInput(f"replay parameters: network {config.network!r} has layers beside its blocks and classifier")
     return result
 
 
-def _block(block: Any, layer: Layer, config: NetworkConfig) -> LayerParameters:
-    norm: Any = getattr(block, "norm", None)
-    gate: Gate | None = getattr(block, "gate", None)
-    known = type(block) is Block and type(norm) in (nn.BatchNorm2d, nn.BatchNorm1d) and norm.track_running_stats
-    if not known:
+def _block(block: Any, workload: Workload, name: str, config: NetworkConfig) -> dict[str, LayerParameters]:
+    """A population's own layer and what joins it. One gate, one bias: both belong to the whole current."""
+    layer, gate = workload.layer(name), getattr(block, "gate", None)
+    _check_block(block, layer, config.network)
+    weights, scale, bias = _normed(block.conv, block.norm, layer)
+    scale = scale / (_pooled(layer) * (1 if layer.pool is None else math.prod(layer.pool.kernel_size)))
+    branches = {}
+    if block.shortcut is not None:
+        joined = workload.layer(shortcut_name(name))
+        branches[joined.name], more = _shortcut(block.shortcut, joined)
+        bias = bias + more
+    if block.recurrent is not None:
+        joined = workload.layer(recurrent_name(name))
+        back, factor, _ = _weights(block.recurrent.synapses, joined)
+        branches[joined.name] = LayerParameters(weights=back, scale=factor * _numpy(block.recurrent.scale))
+    leak = config.leak if str(layer.neuron).startswith("lif") else 1.0
+    own = LayerParameters(weights=weights, scale=scale, bias=bias, leak=leak, threshold=config.threshold)
+    if gate is None:
+        return {name: own, **branches}
+    if gate.config.kind == "constant":
+        gain = 0.5 * float(_numpy(gate.alpha)[0])
+        gained = {key: replace(each, scale=np.asarray(each.scale) * gain) for key, each in branches.items()}
+        return {name: replace(own, scale=scale * gain, bias=bias * gain), **gained}
+    return {name: _gated(own, gate, layer), **branches}
+
+
+def _check_block(block: Any, layer: Layer, network: str) -> None:
+    parts = [part for part in (getattr(block, name, None) for name in ("shortcut", "recurrent")) if part is not None]
+    branches = [part for part in parts if type(part) is Shortcut and part.conv is not None]
+    norms = [getattr(block, "norm", None), *(part.norm for part in branches)]
+    known = type(block) is Block and all(type(part) in (Shortcut, Recurrent) for part in parts)
+    if not known or not all(_is_batch_norm(norm) for norm in norms):
+        kinds = " and ".join(type(part).__name__ for part in (*norms, *parts))
         raise InvalidInput(
-            f"replay parameters: block {layer.name!r} of {config.network!r} ({type(block).__name__} with "
-            f"{type(norm).__name__}) has no rule here; it must be a Block with batch norm"
+            f"replay parameters: block {layer.name!r} of {network!r} ({type(block).__name__} with {kinds}) has no "
+            f"rule here; it must be a Block with batch norm"
         )
     if layer.neuron not in ("lif_soft", "lif_hard", "if_soft", "if_hard"):
         raise InvalidInput(f"replay parameters: neurons {layer.neuron!r} of layer {layer.name!r} have no rule here")
-    weights, scale, bias = _weights(block.conv, layer)
+
+
+def _is_batch_norm(norm: Any) -> bool:
+    return type(norm) in (nn.BatchNorm2d, nn.BatchNorm1d) and bool(norm.track_running_stats)
+
+
+def _normed(module: nn.Module, norm: Any, layer: Layer) -> tuple[Values, Values, Values]:
+    """Weights as stored, and scale and bias by output channel behind batch norm."""
+    weights, scale, bias = _weights(module, layer)
     factor = _numpy(norm.weight) / np.sqrt(_numpy(norm.running_var) + norm.eps)
-    bias = (bias - _numpy(norm.running_mean)) * factor + _numpy(norm.bias)
-    scale = scale * factor / (_pooled(layer) * (1 if layer.pool is None else math.prod(layer.pool.kernel_size)))
-    leak = config.leak if layer.neuron.startswith("lif") else 1.0
-    own = LayerParameters(weights=weights, scale=scale, bias=bias, leak=leak, threshold=config.threshold)
-    return own if gate is None else _gated(own, gate, layer)
+    return weights, scale * factor, (bias - _numpy(norm.running_mean)) * factor + _numpy(norm.bias)
+
+
+def _shortcut(shortcut: Shortcut, layer: Layer) -> tuple[LayerParameters, Values]:
+    """A shortcut's weights and scale, and the bias that it adds to the population's own."""
+    if shortcut.conv is None:  # every element is a channel of its own
+        scale = np.repeat(_numpy(shortcut.scale), layer.neurons // len(shortcut.scale))
+        return LayerParameters(weights=1.0, scale=scale), np.zeros(1)
+    weights, scale, bias = _normed(shortcut.conv, shortcut.norm, layer)
+    return LayerParameters(weights=weights, scale=scale), bias
 
 
 def _gated(own: LayerParameters, gate: Gate, layer: Layer) -> LayerParameters:
     alpha = _numpy(gate.alpha)
     if gate.config.kind == "agmm":
         return replace(own, gain=alpha)
-    if gate.config.kind == "constant":
-        gain = 0.5 * float(alpha[0])
-        return replace(own, scale=np.asarray(own.scale) * gain, bias=np.asarray(own.bias) * gain)
     if not (alpha > 0).all():
         raise InvalidInput(
             f"replay parameters: layer {layer.name!r} has a gain of {alpha.min():g}; one that varies with the step "

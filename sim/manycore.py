@@ -21,9 +21,9 @@ from .mesh import Event
 from .neurons import NEURON_MODELS
 from .noc import Traffic, detailed_times, simple_times
 from .packets import destinations, link_up, network_actions
-from .parameters import LayerParameters, Number
+from .parameters import LayerParameters, Number, Real
 from .populations import depths
-from .relays import with_relays
+from .relays import relay_parameters, with_relays
 from .replay import replay
 from .workload import Workload
 
@@ -218,18 +218,20 @@ def run_trace(
     machine : Event
     mapping : see `map_to_cores`
     parameters : mapping of layer to LayerParameters, optional
-        With them the network is replayed from the trace's input, to know which neurons were updated.
+        With them the network is replayed from the trace's input, to know which neurons were updated, relays included.
     number : Real or FixedPoint, optional
-        For that replay.
+        For that replay; relays, which count, are exact in any case.
     """
     many = lay_out(trace.workload, machine, mapping)
+    numbers = {layer.name: number or Real() for layer in trace.workload.layers if layer.neuron is not None}
+    own = None if parameters is None else relay_parameters(trace.workload, parameters)
     results = []
     for samples in trace.chunks():
         signals = {name: trace.read(name, samples) for name in many.workload.signals}
         updated = None
-        if parameters is not None:
+        if own is not None:
             delay = 1 if machine.schedule == "as_recorded" else 0
-            again = replay(trace.workload, parameters, signals[INPUT], number=number, delay=delay, keep_updated=True)
+            again = replay(many.workload, own, signals[INPUT], number=numbers, delay=delay, keep_updated=True)
             updated = again.updated
         results.append(many.run(signals, updated))
     if not results:

@@ -16,7 +16,7 @@ from .errors import InvalidInput
 from .files import replacing
 from .layers import Layer
 from .parameters import LayerParameters, Prepared, Real
-from .populations import populations
+from .populations import Population, feeding, stages
 from .workload import Workload, workload_to_dict
 
 PARAMETERS = "parameters.safetensors"
@@ -34,7 +34,7 @@ def save_parameters(
     steps: int,
     origin: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write the parameters of every layer, under a temporary name that is renamed once the file is whole.
+    """Write the parameters of every layer that feeds neurons, under a temporary name until the file is whole.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def save_parameters(
     path = Path(path)
     _check(workload, parameters, steps, f"parameters {path}")
     tensors: dict[str, NDArray[Any]] = {}
-    for layer in workload.layers:
+    for layer in feeding(workload):
         for name in FIELDS:
             value = getattr(parameters[layer.name], name)
             if value is not None:
@@ -103,7 +103,7 @@ def load_parameters(path: str | Path, workload: Workload, steps: int) -> dict[st
         raise InvalidInput(f"{where}: belong to another network or number of steps than the trace; {AGAIN}")
     if about.get("content") != _content_digest(tensors):
         raise InvalidInput(f"{where}: the file was edited or damaged; {AGAIN}")
-    result = {layer.name: _layer(layer, tensors, where) for layer in workload.layers}
+    result = {layer.name: _layer(layer, tensors, where) for layer in feeding(workload)}
     if tensors:
         raise InvalidInput(f"{where}: holds {', '.join(sorted(tensors))}, which the trace's network has not; {AGAIN}")
     _check(workload, result, steps, where)
@@ -140,11 +140,12 @@ def _layer(layer: Layer, tensors: dict[str, NDArray[Any]], where: str) -> LayerP
 def _check(workload: Workload, parameters: Mapping[str, LayerParameters], steps: int, where: str) -> None:
     """Shapes and finite numbers as the replay checks them, and zero weights as the workload has them."""
     try:
-        for item in populations(workload):
-            Prepared.prepare(item, parameters, Real(), steps)
+        for stage in stages(workload):
+            if isinstance(stage, Population):
+                Prepared.prepare(stage, parameters, Real(), steps)
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from error
-    for layer in workload.layers:
+    for layer in feeding(workload):
         nonzero = np.asarray(parameters[layer.name].weights) != 0
         if layer.weights and not (nonzero == (True if layer.nonzero is None else layer.nonzero)).all():
             raise InvalidInput(f"{where}: weights of layer {layer.name!r} are zero elsewhere than in the trace")

@@ -18,7 +18,7 @@ from .populations import Population, scaled_weights
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerParameters:
-    """What one layer needs beyond its geometry.
+    """What one layer needs beyond its geometry; a layer that passes values on between signals needs none.
 
     ``leak``, ``threshold`` and ``bias`` are one number, one per channel of the neurons, or ``(steps, channels)``. A
     layer that joins another only needs weights and their scale.
@@ -82,14 +82,19 @@ class FixedPoint:
     """Saturating two's complement state of ``state_bits``, ``frac_bits`` of them after the point.
 
     Weights, biases, thresholds and reset values are rounded to the nearest such number (weights and biases may exceed
-    the range of a state). The current of one step is summed exactly; the leaked potential plus that current is cut to
-    the range once per step. The leak factor has ``leak_bits`` bits after the point, and the product is rounded as
-    ``leak_rounding`` says ('nearest': ties up). A real input's current is rounded to the nearest number once per step.
+    the range of a state). The current of one step is summed exactly, in an accumulator that is wide enough: all events
+    of all layers that feed the population, self-connections included, so that their order never matters. The leaked
+    potential plus that current and the bias is cut to the range once per step. Each branch keeps its own scale: its
+    weights x scale are rounded on their own, one by one, so a branch that is a constant per channel adds that constant
+    as rounded. The leak factor has ``leak_bits`` bits after the point, and the product is rounded as ``leak_rounding``
+    says ('nearest': ties up). The current that a layer makes of real inputs is rounded to the nearest number once per
+    step and layer.
 
-    Before a live gate the current, bias included, is cut to the range once per step, since a machine keeps it in an
-    array of its own; the gain is computed in float64, and the gated current is rounded to the nearest number once.
+    Before a live gate the whole current, bias included, is cut to the range once per step, since a machine keeps it in
+    an array of its own; the gain is computed in float64, and the gated current is rounded to the nearest number once.
 
-    Not modelled: a machine that adds event by event into the state may saturate within a step as well.
+    Not modelled: a machine that adds event by event, or branch by branch, into the state may saturate within a step as
+    well, and there the order would matter.
     """
 
     state_bits: int
@@ -184,8 +189,6 @@ def _check_layer(layer: Layer, parameters: Mapping[str, LayerParameters]) -> Non
             f"layer {layer.name!r}: joins the current of {layer.joins!r} and has a gate of its own; only the layer "
             f"that owns the neurons may have one, which acts on the whole current"
         )
-    if layer.delay:
-        raise InvalidInput(f"layer {layer.name!r}: self-connections cannot be replayed; only feed-forward layers can")
 
 
 def _check_gate(layer: Layer, own: LayerParameters, steps: int) -> None:

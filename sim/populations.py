@@ -32,40 +32,59 @@ class Population:
     synapses: tuple[Layer, ...]
 
 
-def populations(workload: Workload) -> tuple[Population, ...]:
-    """The populations of a workload, each after those whose spikes of the same step it reads.
-
-    Raises
-    ------
-    InvalidInput
-        When a layer passes values on without neurons (pooling of spikes, sums, concatenation, up-sampling): its
-        outputs are no spikes of a neuron. Fold average pooling into `AveragePool`, before the neuron.
-    """
-    waiting = []
+def stages(workload: Workload) -> tuple[Population | Layer, ...]:
+    """Populations, and the layers that pass values on between signals, each after whose values of the step it reads."""
+    waiting: list[Population | Layer] = []
     for layer in workload.layers:
-        if layer.neuron is None and layer.joins is None:
-            raise InvalidInput(
-                f"workload {workload.name!r}: layer {layer.name!r} ({type(layer).__name__}) passes values on between "
-                f"signals; only layers with neurons, and layers that join their current, can be run spike by spike"
-            )
         if layer.neuron is not None:
             joined = (other for other in workload.layers if other.joins == layer.name)
             waiting.append(Population(layer.name, layer, (layer, *joined)))
-    done, ordered = {INPUT}, []
+        elif layer.joins is None:
+            waiting.append(layer)
+    done, ordered = {INPUT}, list[Population | Layer]()
     while waiting:  # the workload has refused cycles within a step, so each round finds at least one
-        ready = [item for item in waiting if all(x.delay or done.issuperset(x.sources) for x in item.synapses)]
+        ready = [item for item in waiting if done.issuperset(_same_step(item))]
         ordered += ready
         done |= {item.name for item in ready}
         waiting = [item for item in waiting if item.name not in done]
     return tuple(ordered)
 
 
+def feeding(workload: Workload) -> list[Layer]:
+    """Layers that feed neurons: all but those that pass values on between signals. They have parameters."""
+    return [layer for layer in workload.layers if layer.neuron is not None or layer.joins is not None]
+
+
+def _same_step(item: Population | Layer) -> list[str]:
+    """The signals whose values of a step it needs in that step."""
+    layers = item.synapses if isinstance(item, Population) else (item,)
+    return [source for layer in layers if not layer.delay for source in layer.sources]
+
+
+def populations(workload: Workload) -> tuple[Population, ...]:
+    """The populations of a network of neurons alone, each after those whose spikes of the same step it reads.
+
+    Raises
+    ------
+    InvalidInput
+        When a layer passes values on without neurons (pooling of spikes, sums, concatenation, up-sampling): its
+        outputs are no spikes of a neuron. `spikejoule.sim.relays.with_relays` turns some of them into neurons.
+    """
+    found = stages(workload)
+    for layer in found:
+        if not isinstance(layer, Population):
+            raise InvalidInput(
+                f"workload {workload.name!r}: layer {layer.name!r} ({type(layer).__name__}) passes values on between "
+                f"signals; only layers with neurons, and layers that join their current, are neurons and synapses"
+            )
+    return tuple(item for item in found if isinstance(item, Population))
+
+
 def depths(workload: Workload) -> dict[str, int]:
     """Synaptic hops from the input to each population along its longest path: the input is 0, its readers 1."""
     result = {INPUT: 0}
     for item in populations(workload):
-        sources = [source for layer in item.synapses if not layer.delay for source in layer.sources]
-        result[item.name] = 1 + max((result[source] for source in sources), default=0)
+        result[item.name] = 1 + max((result[source] for source in _same_step(item)), default=0)
     return result
 
 

@@ -13,11 +13,13 @@ addresses that the model of the chips does not hold.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .errors import InvalidInput
 from .layers import Layer
 from .merging import Add
+from .parameters import LayerParameters
 from .passing import Identity
 from .pooling import PoolingLayer
 from .workload import Workload
@@ -49,6 +51,26 @@ def with_relays(workload: Workload) -> Workload:
         else:
             layers += _branches(layer, terms)
     return replace(workload, layers=tuple(layers))
+
+
+def relay_parameters(workload: Workload, parameters: Mapping[str, LayerParameters]) -> dict[str, LayerParameters]:
+    """What `spikejoule.sim.replay.replay` needs to run `with_relays` of a workload, from the workload's own parameters.
+
+    Every event adds 1 to a relay, whose threshold is 0, or one less than its terms for an ``and``; nothing is left of
+    its potential at the next step. A further branch has the weights of the layer that it is a branch of.
+    """
+    result, between = dict(parameters), {x.name: x for x in workload.layers if x.neuron is None and x.joins is None}
+    for layer in with_relays(workload).layers:
+        owner = between.get(layer.joins or layer.name)
+        if owner is not None:
+            every = isinstance(owner, Add) and owner.mode == "and"
+            threshold = len(owner.sources) - 1.0 if every else 0.0
+            result[layer.name] = LayerParameters(weights=1.0, leak=0.0, threshold=threshold)
+        elif layer.name not in parameters:  # a branch beside the first: "layer.2"
+            first = layer.name.rpartition(".")[0]
+            if first in parameters:  # if not, the replay names the layer that has none
+                result[layer.name] = parameters[first]
+    return result
 
 
 def _relays(workload: Workload, layer: Layer, terms: Terms) -> list[Layer]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dynamics import ROUNDINGS, scatter, update_fixed, update_real
 from .errors import InvalidInput
-from .layers import INPUT, Layer
-from .parameters import FixedPoint, LayerParameters, Number, Prepared, Real
-from .populations import Population, populations
+from .forwarding import passed_on, plain
+from .layers import INPUT
+from .parameters import LayerParameters, Number, Prepared, Real
+from .populations import Population, stages
+from .running import Runs, run_sample
 from .workload import Workload
 
 
@@ -39,7 +40,9 @@ class ReplayResult:
     scores : float64 array (samples, classes)
         Sums of the last population: its potential after the last step if it is a readout, else its spikes.
     synaptic_operations : int
-        Events times the weights in range that they met.
+        Events times the weights in range that they met; sums and pooling between signals are none.
+    passed : mapping of layer to array (steps, samples, *out_shape)
+        What layers between signals passed on: integers, or float64 where values are real.
     """
 
     spikes: Mapping[str, NDArray[np.bool_]]
@@ -48,6 +51,7 @@ class ReplayResult:
     saturated: Mapping[str, NDArray[np.int64]]
     scores: NDArray[np.float64]
     synaptic_operations: int
+    passed: Mapping[str, NDArray]
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -99,14 +103,17 @@ def replay(
     Parameters
     ----------
     workload : Workload
-        Layers with neurons, and layers that join their current (fully connected, convolutions of any kind, skip paths).
+        Layers with neurons; layers that join their current: fully connected, convolutions of any kind, skip paths,
+        self-connections; and layers without weights between signals: sums, ``and``, ``or``, pooling, copies.
     parameters : mapping of layer name to LayerParameters
+        Of every layer but those between signals, which have none.
     inputs : array (steps, samples, *input_shape)
         The values of the network's input: spikes, or numbers under direct encoding.
     number : Real or FixedPoint, or mapping of layer name to one of them, optional
         What potentials are kept in, of every population or of those named; float64 unless given.
     delay : {0, 1}
         Steps from a spike to the current it makes: 0 in deep-learning frameworks, 1 per layer on chips.
+        Self-connections read the step before in both.
     keep_potentials, keep_updated : bool
         Whether to return these; float64 potentials take 64 times the memory of packed spikes.
 
@@ -119,14 +126,19 @@ def replay(
     Per step ``u = leak u (+ rounding) + current + bias``; fires at ``u > threshold``; soft reset subtracts the
     threshold, hard reset overwrites. Potentials start at 0, so the leak of the first step has no effect. A readout
     only sums. A live gate multiplies ``current + bias`` by ``alpha[t] sigmoid(mean)``, mean over one sample and step,
-    before the neuron (see `LayerParameters.gain`), so the batch never matters. Sums run in the order of the events, so
-    float64 may differ from a framework's float32 in the last bits.
+    before the neuron (see `LayerParameters.gain`), so the batch never matters.
+
+    Where several layers feed one population, ``current`` is the sum of all of them: the population's own layer, those
+    that join it in the workload's order, self-connections last, each in the order of its events. In fixed point that
+    sum is exact, so no order matters (see `FixedPoint`); float64 may differ from a framework's float32 in the last
+    bits. What layers between signals pass on holds no state and is exact (see `spikejoule.sim.forwarding.passed_on`).
 
     Raises
     ------
     InvalidInput
-        Missing or misshapen parameters, gates without their alpha or not folded, self-connections, values that do not
-        fit the state.
+        Missing or misshapen parameters, gates without their alpha or not folded, values that do not fit the state,
+        averages between signals whose divisor is not known; with ``delay`` 1 any layer between signals, which on chips
+        is neurons: take the network of `spikejoule.sim.relays.with_relays`.
     """
     numbers = number if isinstance(number, Mapping) else {x.name: number or Real() for x in workload.layers}
     inputs = np.asarray(inputs)
@@ -136,25 +148,35 @@ def replay(
         raise InvalidInput(f"inputs are {inputs.shape}; they must be (steps, samples, *{workload.input_shape})")
     if inputs.dtype.kind not in "biuf" or not np.isfinite(inputs).all():
         raise InvalidInput(f"inputs are {inputs.dtype}; they must be finite numbers")
-    signals: dict[str, NDArray] = {INPUT: _plain(inputs)}
+    order, signals, passed = stages(workload), {INPUT: plain(inputs)}, dict[str, NDArray]()
+    if not any(isinstance(stage, Population) for stage in order):
+        raise InvalidInput(f"workload {workload.name!r}: has no neurons to replay")
     kept: dict[str, dict[str, NDArray]] = {"potentials": {}, "updated": {}, "saturated": {}}
     operations = 0
-    for item in populations(workload):
-        own = Prepared.prepare(item, parameters, numbers.get(item.name, Real()), len(inputs))
-        runs = _Runs.empty(item, inputs.shape[:2], keep_potentials, keep_updated)
+    for stage in order:
+        if not isinstance(stage, Population):
+            if delay:
+                raise InvalidInput(
+                    f"layer {stage.name!r}: stands between signals, and chips know neurons alone; with delay 1 replay "
+                    f"the network of sim.relays.with_relays"
+                )
+            signals[stage.name] = passed_on(stage, [signals[source] for source in stage.sources])
+            passed[stage.name] = signals[stage.name].reshape(*inputs.shape[:2], *stage.out_shape)
+            continue
+        own = Prepared.prepare(stage, parameters, numbers.get(stage.name, Real()), len(inputs))
+        runs = Runs.empty(stage, inputs.shape[:2], keep_potentials, keep_updated)
         for sample in range(inputs.shape[1]):
-            sources = [signals[layer.source][:, sample] for layer in item.synapses]
-            operations += _run(own, sources, delay, runs, sample)
-        runs.keep(item, kept)
+            operations += run_sample(own, signals, delay, runs, sample)
+        runs.keep(stage, kept)
         if own.spiking:
-            signals[item.name] = runs.spikes
+            signals[stage.name] = runs.spikes
     scores = runs.spikes.sum(axis=0).astype(np.float64) if own.spiking else runs.last
     emitted = {
         name: spikes.reshape(*inputs.shape[:2], *workload.layer(name).neuron_shape).view(np.bool_)
         for name, spikes in signals.items()
-        if name != INPUT
+        if name != INPUT and name not in passed
     }
-    return ReplayResult(emitted, **kept, scores=scores, synaptic_operations=operations)
+    return ReplayResult(emitted, **kept, scores=scores, synaptic_operations=operations, passed=passed)
 
 
 def compare(
@@ -178,123 +200,3 @@ def compare(
             mismatch[name] = SpikeMismatch(int((other != spikes).sum()), int(other.sum()), spikes.size)
     accuracy = None if labels is None else float((result.predictions == np.asarray(labels)).mean())
     return Comparison(mismatch, accuracy)
-
-
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """What one population does in every sample: arrays (steps, samples, neurons); those not wanted have no steps."""
-
-    spikes: NDArray[np.uint8]
-    potentials: NDArray[np.float64]
-    updated: NDArray[np.uint8]
-    saturated: NDArray[np.int64]
-    last: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, item: Population, shape: tuple[int, ...], potentials: bool, updated: bool) -> _Runs:
-        steps, samples = shape
-        neurons = item.layer.neurons
-        return cls(
-            np.zeros((steps, samples, neurons), np.uint8),
-            np.zeros((steps * potentials, samples, neurons)),
-            np.zeros((steps * updated, samples, neurons), np.uint8),
-            np.zeros((steps, samples), np.int64),
-            np.zeros((samples, neurons)),
-        )
-
-    def keep(self, item: Population, kept: Mapping[str, dict[str, NDArray]]) -> None:
-        shape = (*self.saturated.shape, *item.layer.neuron_shape)
-        kept["saturated"][item.name] = self.saturated
-        if len(self.potentials):
-            kept["potentials"][item.name] = self.potentials.reshape(shape)
-        if len(self.updated):
-            kept["updated"][item.name] = self.updated.reshape(shape).view(np.bool_)
-
-
-def _current(own: Prepared, sources: list[NDArray], delay: int) -> tuple[NDArray, NDArray[np.uint8], int]:
-    """What all layers of the population bring in; each may see the neurons as channels and positions of its own."""
-    fixed, shape = isinstance(own.number, FixedPoint), own.item.layer.neuron_shape
-    parts = [
-        _scatter(layer, weights, np.ascontiguousarray(values), delay, fixed=fixed)
-        for layer, weights, values in zip(own.item.synapses, own.weights, sources, strict=True)
-    ]
-    current, touched, done = parts[0]
-    if len(parts) == 1 and current.shape[2] == shape[0]:
-        return current, touched, done
-    current = np.sum([_arranged(part, shape) for part, _, _ in parts], axis=0)
-    flags = [np.repeat(part, whole.shape[2] // part.shape[2], axis=2) for whole, part, _ in parts]
-    touched = np.bitwise_or.reduce([_arranged(part, shape) for part in flags])
-    return np.ascontiguousarray(current), np.ascontiguousarray(touched), sum(part[2] for part in parts)
-
-
-def _run(own: Prepared, sources: list[NDArray], delay: int, runs: _Runs, sample: int) -> int:
-    """One sample through the population; returns its synaptic operations."""
-    current, touched, done = _current(own, sources, delay)
-    bias = own.bias
-    if own.gain is not None:
-        current = _gated(own, own.gain, current, runs.saturated[:, sample])
-        touched[...] = 1
-        bias = np.zeros_like(bias[:1])
-    state = np.zeros(current.shape[1:], current.dtype)
-    rule = own.spiking, str(own.item.layer.neuron).endswith("soft"), own.reset
-    common = (state, current, touched, own.leak, own.threshold, bias, rule)
-    outputs = runs.spikes[:, sample], runs.potentials[:, sample], runs.updated[:, sample]
-    if isinstance(own.number, FixedPoint):
-        number = own.number
-        limits = number.lowest, number.highest, number.leak_bits, ROUNDINGS[number.leak_rounding]
-        update_fixed(*common, limits, *outputs, runs.saturated[:, sample])
-        unit = 2.0**-number.frac_bits
-        runs.potentials[:, sample] *= unit
-        runs.last[sample] = state.T.ravel() * unit
-    else:
-        bits = own.number.leak_frac_bits
-        update_real(*common, 0.0 if bits is None else 2.0**bits, *outputs)
-        runs.last[sample] = state.T.ravel()
-    return done
-
-
-def _gated(own: Prepared, alpha: NDArray[np.float64], current: NDArray, saturated: NDArray[np.int64]) -> NDArray:
-    """The current (steps, positions, channels) of one sample, bias included, behind its live gate."""
-    driven = current + own.bias[:, None, :]
-    if isinstance(own.number, FixedPoint):
-        cut = driven.clip(own.number.lowest, own.number.highest)
-        saturated += (cut != driven).sum(axis=(1, 2))
-        driven = cut
-    over = 1 if own.item.layer.gate_axes == "channel" else (1, 2)
-    mean = (driven * own.unit).mean(axis=over, keepdims=True)
-    # alpha x sigmoid(mean), written so that no mean overflows
-    gated = alpha[:, None, None] * (0.5 + 0.5 * np.tanh(0.5 * mean)) * driven
-    return np.rint(gated).astype(np.int64) if isinstance(own.number, FixedPoint) else gated
-
-
-def _scatter(
-    layer: Layer, weights: NDArray, values: NDArray, delay: int, *, fixed: bool
-) -> tuple[NDArray, NDArray[np.uint8], int]:
-    """One layer's current (steps, positions, channels), where events arrived (steps, positions, groups), operations.
-
-    On integers a real input's current is rounded once per step.
-    """
-    edges = layer.neuron_connections
-    whole = fixed and values.dtype != np.float64
-    shape = len(values), edges.out_positions
-    current = np.zeros((*shape, edges.out_channels), np.int64 if whole else np.float64)
-    touched = np.zeros((*shape, edges.groups), np.uint8)
-    group_size = edges.in_channels // edges.groups
-    weights = weights.astype(current.dtype, copy=False)
-    done = scatter(values, delay, edges.starts, edges.outs, edges.taps, group_size, weights, current, touched)
-    return np.rint(current).astype(np.int64) if fixed and not whole else current, touched, int(done)
-
-
-def _arranged(values: NDArray, shape: tuple[int, ...]) -> NDArray:
-    """(steps, positions, channels) as one layer sees its outputs, as the positions and channels of the neurons."""
-    steps = len(values)
-    return values.transpose(0, 2, 1).reshape(steps, shape[0], -1).transpose(0, 2, 1)
-
-
-def _plain(inputs: NDArray) -> NDArray:
-    """(steps, samples, n): bytes for spikes, int64 for other integers, float64 for real numbers."""
-    flat = inputs.reshape(*inputs.shape[:2], -1)
-    if flat.dtype.kind == "f":
-        return flat.astype(np.float64)
-    small = flat.dtype == np.bool_ or (flat.size and flat.min() >= 0 and flat.max() <= 255)
-    return flat.astype(np.uint8 if small else np.int64)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from .dynamics import scatter
 from .errors import InvalidInput
+from .forwarding import largest_values
 from .layers import Layer
 from .neurons import NEURON_MODELS
 from .parameters import FixedPoint, LayerParameters
-from .populations import Population, populations, scaled_weights
+from .populations import Population, scaled_weights, stages
 from .workload import Workload
 
 # (widest state, headroom): thresholds are at most 1/headroom of the highest state, and more than half of that. On the
@@ -70,9 +71,13 @@ def in_state_units(
     accumulator wider than the state, because an event-driven machine adds into the state itself. Leaks are cut toward
     zero. Saturation is applied once per step; within a step it is not modelled.
 
+    Layers that join a current take the unit of the neurons they reach. The quantum is that of the population's own
+    layer, so another branch with a scale of its own (a shortcut, self-connections) is rounded: what a skip path adds is
+    one constant per channel, and +-1 weights stay plus or minus one constant, but of whole last places.
+
     A readout has no threshold. Its unit is the smallest power of two, one for all classes so that their sums compare,
-    with which not even input that fires everywhere at every step could leave the range, and it is kept in
-    `READOUT_BITS` or ``state_bits``, whichever is wider.
+    with which not even input that fires everywhere at every step could leave the range (of summed spikes: with all of
+    them at once), and it is kept in `READOUT_BITS` or ``state_bits``, whichever is wider.
     """
     spiking = FixedPoint(state_bits=state_bits, frac_bits=0)
     if headroom is None:
@@ -80,7 +85,8 @@ def in_state_units(
     if not headroom >= 1:
         raise InvalidInput(f"headroom is {headroom}; it must be 1 or more: no potential passes the range")
     scaled, numbers = dict(parameters), {}
-    for item in populations(workload):
+    bounds = largest_values(workload)
+    for item in (stage for stage in stages(workload) if isinstance(stage, Population)):
         own, channels = parameters[item.name], item.layer.neuron_shape[0]
         if own.reset:
             raise InvalidInput(f"layer {item.name!r}: resets to {own.reset:g}; only 0 is the same in all units")
@@ -89,7 +95,7 @@ def in_state_units(
             unit = _spiking_unit(item, own, number.highest / headroom)
         else:
             number = FixedPoint(state_bits=max(state_bits, READOUT_BITS), frac_bits=0)
-            unit = np.full(channels, _readout_unit(item, parameters, number, steps))
+            unit = np.full(channels, _readout_unit(item, parameters, bounds, number, steps))
         numbers[item.name] = number
         for layer in item.synapses:
             given = parameters[layer.name]
@@ -119,17 +125,24 @@ def _spiking_unit(item: Population, own: LayerParameters, level: float) -> NDArr
     return unit
 
 
-def _readout_unit(item: Population, parameters: Mapping[str, LayerParameters], number: FixedPoint, steps: int) -> float:
+def _readout_unit(
+    item: Population,
+    parameters: Mapping[str, LayerParameters],
+    bounds: Mapping[str, float],
+    number: FixedPoint,
+    steps: int,
+) -> float:
     """The smallest power of two with which no sum over all steps leaves the range, whatever fires."""
     bias = np.asarray(parameters[item.name].bias, np.float64)
     constants = np.abs(bias).sum(axis=0) if bias.ndim == 2 else steps * np.abs(bias)
     most = float(np.max(constants))
     for layer in item.synapses:
-        if layer.input_kind not in ("spike", "signed_spike"):
+        if not math.isfinite(bounds[layer.source]):
             raise InvalidInput(
-                f"layer {item.name!r}: a readout of {layer.input_kind} values has no bound, so no unit; spikes have"
+                f"layer {item.name!r}: a readout of {layer.input_kind} values has no bound, so no unit; spikes, and "
+                f"sums of them, have"
             )
-        most += steps * _largest_current(layer, parameters[layer.name])
+        most += steps * bounds[layer.source] * _largest_current(layer, parameters[layer.name])
     return 2.0 ** math.ceil(math.log2(most / number.highest)) if most else 1.0
 
 
