@@ -343,6 +343,49 @@ def test_a_recorded_trace_runs_chunk_by_chunk(tmp_path, signals):
     assert (got.seconds["machine"] == expected.seconds["machine"]).all()
 
 
+@pytest.mark.parametrize("mode", ["and", "or", "graded"])
+def test_relays_and_branches_of_sums_are_updated_as_their_replay_says(mode, tmp_path):
+    """Relays have a potential where an event came at the step, or (`and`) was left from the one before."""
+    rng = np.random.default_rng(3)
+    first, second = CONV, replace(CONV, name="other")
+    both = Add(name="x", in_shape=(3, 4, 4), source="conv", others=("other",), mode=mode)
+    last = Linear(name="fc", in_shape=(3, 4, 4), out_features=5, source="x", input_kind=both.output_kind)
+    back = RecurrentLinear(name="back", in_shape=(5,), out_features=5, source="fc", joins="fc")
+    net = Workload(name="net", input_shape=(1, 4, 4), layers=(first, second, both, last, back))
+    own = {x.name: LayerParameters(weights=rng.normal(size=x.weight_shape)) for x in (first, second, last, back)}
+    x = (rng.random((6, 2, 1, 4, 4)) < 0.2).astype(np.uint8)
+    result = replay(net, own, x, keep_updated=True)
+    recorded = {"input": x, **result.spikes, **result.passed}
+    with TraceWriter(tmp_path / "trace.zarr", net, 6) as writer:
+        writer.append(recorded)
+    got = run_trace(SpikeTrace.open(tmp_path / "trace.zarr"), MACHINE, parameters=own)
+    updated = dict(result.updated)
+    if mode != "graded":
+        conv, other = result.spikes["conv"], result.spikes["other"]
+        left = (conv ^ other) if mode == "and" else np.zeros_like(conv)
+        updated["x"] = conv | other
+        updated["x"][1:] |= left[:-1]
+    expected = lay_out(net, MACHINE).run(recorded, updated)
+    assert all((got.counts[key] == expected.counts[key]).all() for key in expected.counts)
+
+
+def test_in_machine_time_a_relay_is_updated_one_step_after_what_it_reads(tmp_path):
+    """An event at step 0: its readers are updated at step 1, the `or` of both at 2, who reads that at 3."""
+    one = Linear(name="a", in_shape=(1,), out_features=1, neuron="if_hard")
+    either = Add(name="x", in_shape=(1,), source="a", others=("b",), mode="or")
+    last = replace(one, name="c", source="x")
+    net = Workload(name="net", input_shape=(1,), layers=(one, replace(one, name="b"), either, last))
+    own = {name: LayerParameters(weights=[[1.0]], threshold=0.5) for name in ("a", "b", "c")}
+    when = {"input": 0, "a": 1, "b": 1, "x": 2, "c": 3}
+    with TraceWriter(tmp_path / "trace.zarr", net, 5) as writer:
+        writer.append({name: np.eye(5)[step].reshape(5, 1, 1) for name, step in when.items()})
+    machine = replace(MACHINE, schedule="as_recorded")
+    got = run_trace(SpikeTrace.open(tmp_path / "trace.zarr"), machine, parameters=own)
+    for name in ("a", "b", "x", "c"):
+        updates = got.counts[name, "neuron", "neuron_update"][:, 0]
+        assert updates.tolist() == np.eye(5)[when[name]].tolist(), name
+
+
 # Merges and maxima ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("mode", "threshold"), [("and", 1.5), ("or", 0.5), ("max", 0.5)])
 def test_relays_fire_as_the_layers_that_they_stand_for(mode, threshold):

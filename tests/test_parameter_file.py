@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.parameter_file import PARAMETERS, load_parameters, save_parameters
 from spikejoule.sim.parameters import LayerParameters
-from spikejoule.sim.workload import Conv2d, Linear, Workload
+from spikejoule.sim.workload import Add, Conv2d, Linear, RecurrentLinear, Workload
 
 STEPS = 3
 
@@ -139,6 +139,18 @@ def test_a_missing_layer_is_not_written(parameters, tmp_path):
     parameters.pop("out")
     with pytest.raises(InvalidInput, match="layer 'out': no parameters given"):
         save_parameters(tmp_path / PARAMETERS, network(), parameters, STEPS)
+
+
+def test_branches_have_tensors_and_merges_have_none(tmp_path):
+    first = Linear(name="a", in_shape=(3,), out_features=4)
+    back = RecurrentLinear(name="back", in_shape=(4,), out_features=4, source="a", joins="a")
+    second = Linear(name="b", in_shape=(4,), out_features=4, source="a")
+    both = Add(name="sum", in_shape=(4,), source="a", others=("b",), mode="or")
+    net = Workload(name="net", input_shape=(3,), layers=(first, back, second, both))
+    own = {x.name: LayerParameters(weights=np.ones(x.weight_shape)) for x in (first, back, second)}
+    file = save_parameters(tmp_path / PARAMETERS, net, own, STEPS)
+    assert {name.partition("/")[0] for name in load_file(file)} == {"a", "back", "b"}
+    assert list(load_parameters(file, net, STEPS)) == ["a", "back", "b"]
 
 
 def test_stored_parameters_are_replayed_without_a_deep_learning_stack(file):

@@ -13,10 +13,9 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.layers import Layer
 from spikejoule.sim.parameters import FixedPoint, LayerParameters, Number, Real, binary_weights
 from spikejoule.sim.passing import Identity
-from spikejoule.sim.pooling import Pool
 from spikejoule.sim.replay import compare, replay
 from spikejoule.sim.synops import count_layer
-from spikejoule.sim.workload import AveragePool, Conv2d, Linear, RecurrentLinear, Workload
+from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
 
 STEPS, SAMPLES = 5, 3
 
@@ -428,21 +427,6 @@ def test_leak_of_a_neuron_that_does_not_leak_is_refused(rng, spikes):
     own["conv"] = replace(own["conv"], leak=0.5)
     with pytest.raises(InvalidInput, match="if_soft neurons do not leak"):
         replay(net, own, spikes)
-
-
-def test_values_that_only_pass_through_are_refused(rng, spikes):
-    pool = Pool(name="pool", in_shape=(2, 5, 6), kernel_size=2, mode="max")
-    net = Workload(name="net", input_shape=(2, 5, 6), layers=(pool,))
-    with pytest.raises(InvalidInput, match="passes values on between signals"):
-        replay(net, {}, spikes)
-
-
-def test_self_connections_are_refused(spikes, rng):
-    first = Linear(name="a", in_shape=(2, 5, 6), out_features=4)
-    back = RecurrentLinear(name="back", in_shape=(4,), out_features=4, source="a", joins="a")
-    net = Workload(name="net", input_shape=(2, 5, 6), layers=(first, back))
-    with pytest.raises(InvalidInput, match="self-connections cannot be replayed"):
-        replay(net, parameters_for(net, rng), spikes)
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((2, 3, 5)), np.zeros((0, 1, 2, 5, 6)), np.full((1, 1, 2, 5, 6), np.nan)])

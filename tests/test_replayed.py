@@ -13,7 +13,7 @@ from spikejoule.sim.operations import count
 from spikejoule.sim.parameters import LayerParameters
 from spikejoule.sim.replay import replay
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
-from spikejoule.sim.workload import Conv2d, Linear, Workload
+from spikejoule.sim.workload import Add, Conv2d, Identity, Linear, RecurrentLinear, Workload
 
 CHIP = load_accelerator("event-driven-45nm")
 STEPS, SAMPLES = 6, 10
@@ -108,6 +108,50 @@ def test_a_technology_without_prices_at_a_width_leaves_it_unpriced(trace, parame
     found = replay_trace(trace, parameters, 12, CHIP)
     assert found.estimate is None
     assert "no price for 'add.int12'" in found.unpriced
+
+
+@pytest.fixture(params=["graded", "and", "or"])
+def merging(request, tmp_path):
+    """The trace and the parameters of a network with a skip path, a merge and self-connections, run in float64."""
+    rng = np.random.default_rng(6)
+    first = Conv2d(name="a", in_shape=(1, 4, 4), out_channels=2, kernel_size=3, padding=1)
+    second = replace(first, name="b", in_shape=(2, 4, 4), source="a")
+    skip = Identity(name="skip", in_shape=(2, 4, 4), source="a", joins="b")
+    both = Add(name="sum", in_shape=(2, 4, 4), source="b", others=("a",), mode=request.param)
+    hidden = Linear(name="h", in_shape=(2, 4, 4), out_features=6, source="sum", input_kind=both.output_kind)
+    back = RecurrentLinear(name="back", in_shape=(6,), out_features=6, source="h", joins="h")
+    last = Linear(name="out", in_shape=(6,), out_features=3, source="h", neuron="readout")
+    net = Workload(name="net", input_shape=(1, 4, 4), layers=(first, second, skip, both, hidden, back, last))
+    own = {
+        x.name: LayerParameters(weights=rng.normal(size=x.weight_shape) if x.weights else 0.7, leak=0.5)
+        for x in net.layers
+        if x.name not in ("sum", "out")
+    }
+    own["out"] = LayerParameters(weights=rng.normal(size=(3, 6)))
+    x = (rng.random((STEPS, SAMPLES, 1, 4, 4)) < 0.4).astype(np.uint8)
+    result = replay(net, own, x)
+    with TraceWriter(tmp_path / "t.zarr", net, STEPS) as writer:
+        writer.append({"input": x, **result.spikes, **result.passed}, rng.integers(3, size=SAMPLES), result.predictions)
+    return SpikeTrace.open(tmp_path / "t.zarr"), own
+
+
+def test_what_merges_pass_on_is_counted_as_recorded(merging):
+    trace, own = merging
+    found, recorded = replay_trace(trace, own, None, CHIP), count(trace)
+    assert found.mismatch.differing == 0
+    for name, layer in recorded.layers.items():
+        pairs = found.operations.layers[name].synaptic
+        np.testing.assert_array_equal(pairs.all_weights, layer.synaptic.all_weights, name)
+        np.testing.assert_array_equal(found.operations.layers[name].spikes, layer.spikes, name)
+    assert recorded.layers["sum"].spikes.sum() > 0
+
+
+def test_branches_and_merges_are_priced_at_the_width_they_ran_at(merging):
+    trace, own = merging
+    table = replay_trace(trace, own, 8, CHIP).estimate.table
+    logic = table[(table["group"] == "logic") & (table["layer"] != "out")]
+    assert {"a", "skip", "sum", "back"} <= set(logic["layer"])
+    assert set(logic["action"].str.partition(".")[2]) == {"int8"}
 
 
 def test_analog_input_must_be_given(parameters, tmp_path):

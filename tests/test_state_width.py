@@ -9,7 +9,7 @@ from spikejoule.sim.parameters import LayerParameters
 from spikejoule.sim.passing import Identity
 from spikejoule.sim.replay import compare, replay
 from spikejoule.sim.state_width import READOUT_BITS, in_state_units
-from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
+from spikejoule.sim.workload import Add, AveragePool, Conv2d, Linear, RecurrentLinear, Workload
 
 STEPS, SAMPLES = 6, 4
 
@@ -143,6 +143,50 @@ def test_joined_currents_share_the_unit_of_the_neurons_they_reach(rng):
     x = (rng.random((STEPS, 2, 2, 5, 6)) < 0.4).astype(np.uint8)
     scaled, _ = in_state_units(net, own, 8, STEPS)
     assert (replay(net, scaled, x).spikes["b"] == replay(net, own, x).spikes["b"]).all()
+
+
+def test_self_connections_share_the_unit_of_their_neurons(rng):
+    first = Linear(name="a", in_shape=(6,), out_features=4, weight_kind="binary")
+    back = RecurrentLinear(name="back", in_shape=(4,), out_features=4, source="a", joins="a", weight_kind="binary")
+    net = Workload(name="net", input_shape=(6,), layers=(first, back))
+    own = {
+        "a": LayerParameters(
+            weights=rng.choice([-1.0, 1.0], (4, 6)), scale=[0.3, 0.5, -0.2, 0.7], leak=0.5, threshold=0.4
+        ),
+        "back": LayerParameters(weights=rng.choice([-1.0, 1.0], (4, 4)), scale=rng.uniform(0.1, 0.6, 4)),
+    }
+    x = (rng.random((STEPS, 8, 6)) < 0.6).astype(np.uint8)
+    scaled, numbers = in_state_units(net, own, 8, STEPS)
+    before = replay(net, own, x).spikes["a"]
+    assert 0 < before.mean() < 1
+    assert (replay(net, scaled, x).spikes["a"] == before).all()
+    assert numbers["a"].state_bits == 8
+
+
+def test_a_constant_of_another_branch_is_rounded_to_the_last_place():
+    """Scale 0.3 puts a weight at 8 places of 0.0375 (see above): a skip path's 1.0 is 26.67 of them, hence 27."""
+    net, own = one_layer("binary", 1.0, 0.3, 1.0)
+    net = replace(net, layers=(*net.layers, Identity(name="skip", in_shape=(1,), joins="a")))
+    scaled, numbers = in_state_units(net, own | {"skip": LayerParameters(weights=1.0)}, 8, 1)
+    result = replay(net, scaled, np.ones((1, 1, 1), np.uint8), number=numbers, keep_potentials=True)
+    assert result.spikes["a"].item()
+    assert result.potentials["a"].item() == 8 + 27 - 27
+
+
+def test_a_readout_of_summed_spikes_cannot_overflow(rng):
+    """Both terms of every sum at every step, all weights of one sign: twice what spikes alone could reach."""
+    first = Linear(name="a", in_shape=(3,), out_features=5, neuron="if_hard")
+    second = replace(first, name="b")
+    both = Add(name="sum", in_shape=(5,), source="a", others=("b",), mode="graded")
+    last = Linear(name="out", in_shape=(5,), out_features=2, source="sum", input_kind="graded", neuron="readout")
+    net = Workload(name="net", input_shape=(3,), layers=(first, second, both, last))
+    own = {name: LayerParameters(weights=np.ones((5, 3)), threshold=0.5) for name in "ab"}
+    own["out"] = LayerParameters(weights=np.abs(rng.normal(size=(2, 5))))
+    scaled, numbers = in_state_units(net, own, 8, STEPS)
+    result = replay(net, scaled, np.ones((STEPS, 1, 3), np.uint8), number=numbers)
+    assert (result.passed["sum"] == 2).all()
+    assert result.saturated["out"].sum() == 0
+    assert 0.4 * 2**15 < result.scores.max() < 2**15
 
 
 @pytest.mark.parametrize(
