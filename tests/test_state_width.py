@@ -151,7 +151,7 @@ def test_self_connections_share_the_unit_of_their_neurons(rng):
     net = Workload(name="net", input_shape=(6,), layers=(first, back))
     own = {
         "a": LayerParameters(
-            weights=rng.choice([-1.0, 1.0], (4, 6)), scale=[0.3, 0.5, -0.2, 0.7], leak=0.5, threshold=0.4
+            weights=rng.choice([-1.0, 1.0], (4, 6)), scale=[0.3, 0.5, -0.2, 0.7], leak=0.5, threshold=0.37
         ),
         "back": LayerParameters(weights=rng.choice([-1.0, 1.0], (4, 4)), scale=rng.uniform(0.1, 0.6, 4)),
     }
