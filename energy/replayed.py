@@ -98,9 +98,10 @@ def replay_trace(
     recorded = {name: trace.read(name) for name in result.spikes}
     against = compare(result, recorded, trace.labels)
     words = {name: pack(values, "spike") for name, values in result.spikes.items()}
-    words |= {name: pack(values != 0, "spike") for name, values in result.passed.items()}
-    graded = workload.input_kind == "graded"
-    words[INPUT] = pack_planes(inputs, "graded") if graded else pack(inputs != 0, "spike")
+    words |= {
+        name: pack_planes(values, "graded") if workload.signals[name][1] == "graded" else pack(values != 0, "spike")
+        for name, values in {INPUT: inputs, **result.passed}.items()
+    }
     origin = {**trace.provenance, "replayed": {"state_bits": state_bits or 64, "trace": trace.hash}}
     operations = replace(packed_counts(workload, words, origin), accuracy=against.accuracy)
     potentials = trace.steps * trace.samples * sum(workload.layer(name).neurons for name in result.saturated)
