@@ -22,7 +22,7 @@ FORMAT_VERSION = 2
 DERIVED = ("int8", "frozen")
 OPTIMISERS = ("adam", "sgd", "adamw")
 PRECISIONS = ("no", "bf16", "fp16")
-PENALTIES = ("mean", "hinge")
+PENALTIES = ("mean", "hinge", "operations")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class TrainConfig:
         Parts in which each batch is computed, to save memory; batch norm's statistics are those of a part.
     rate_penalty : float
         Weight of the penalty on firing rates in the loss (see `spikejoule.models.objective.rate_penalty`).
-    penalty : {'mean', 'hinge'}
+    penalty : {'mean', 'hinge', 'operations'}
     rate_target : float, or mapping of population to float
         Of 'hinge': the spikes per neuron and step that cost nothing, for every population or for those named; the
         others are then free.
@@ -138,8 +138,9 @@ class TrainConfig:
         pairs = self.rate_target.items() if isinstance(self.rate_target, Mapping) else self.rate_target
         if not isinstance(pairs, float):
             object.__setattr__(self, "rate_target", tuple(sorted((str(name), float(rate)) for name, rate in pairs)))
-        if self.penalty == "mean":
-            self._check("rate_target", self.rate_target == 0, "left out with penalty 'mean'; penalty 'hinge' has one")
+        if self.penalty != "hinge":
+            other = f"left out with penalty {self.penalty!r}; penalty 'hinge' has one"
+            self._check("rate_target", self.rate_target == 0, other)
         if self.derived == "int8":
             self._check("derived", self.weight_bits == 32, "used on a full-precision network (weight_bits=32)")
         if self.derived == "frozen":

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from spikejoule.models.config import TrainConfig
 from spikejoule.models.networks import NetworkConfig, SpikingNetwork
-from spikejoule.models.objective import Objective, rate_penalty
+from spikejoule.models.objective import Objective, fan_outs, rate_penalty
 from spikejoule.models.run import Run
 from spikejoule.models.train import train
 from spikejoule.sim.errors import InvalidInput
+from spikejoule.sim.synops import count_layer
+from spikejoule.sim.workload import Add, Conv2d, Linear, Workload
 from torch.nn import functional
 
 CONFIG = TrainConfig(dataset="digits", steps=2, width=0.25, epochs=2, train_samples=96, learning_rate=0.02)
@@ -20,6 +23,7 @@ RATES = {name: torch.tensor(rate) for name, rate in (("a", 0.5), ("b", 0.1), ("c
     ("kind", "targets", "expected"),
     [
         ("mean", 0.0, 0.8),
+        ("operations", 0.0, 0.8),  # shares, summed
         ("hinge", 0.0, 0.8),
         ("hinge", 0.15, 0.35 + 0.05),
         ("hinge", {"a": 0.2, "b": 0.2}, 0.3),
@@ -115,3 +119,81 @@ def test_warm_start_of_other_shapes_is_refused(tmp_path, fields):
 def test_warm_start_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="no run folder"):
         train(replace(CONFIG, warm_start="0123456789abcdef"), runs=tmp_path)
+
+
+def test_fan_outs_by_hand():
+    """Corner, edge and inner positions of a padded 3 x 3 kernel meet 4, 6 and 9 taps of 3 channels; then 5 classes."""
+    workload = Workload(
+        name="tiny",
+        input_shape=(1, 3, 3),
+        layers=(
+            Conv2d(name="a", in_shape=(1, 3, 3), out_channels=2, kernel_size=1),
+            Conv2d(name="b", source="a", in_shape=(2, 3, 3), out_channels=3, kernel_size=3, padding=1),
+            Linear(name="classifier", source="b", in_shape=(3, 3, 3), out_features=5, neuron="readout"),
+        ),
+    )
+    found = fan_outs(workload)
+    assert found["a"].tolist() == [[[12, 18, 12], [18, 27, 18], [12, 18, 12]]] * 2
+    assert found["b"].tolist() == np.full((3, 3, 3), 5).tolist()
+
+
+@pytest.mark.parametrize("mode", ["graded", "or"])
+def test_a_merge_passes_its_readers_on_to_both_signals(mode):
+    common = {"in_shape": (2,), "weight_kind": "float"}
+    workload = Workload(
+        name="tiny",
+        input_shape=(2,),
+        layers=(
+            Linear(name="a", out_features=2, **common),
+            Linear(name="b", source="a", out_features=2, **common),
+            Add(name="sum", source="a", others=("b",), other_kinds=("spike",), in_shape=(2,), mode=mode),
+            Linear(
+                name="classifier", source="sum", out_features=7, neuron="readout",
+                input_kind="graded" if mode == "graded" else "spike", **common,
+            ),
+        ),
+    )  # fmt: skip
+    found = fan_outs(workload)
+    assert (found["a"].tolist(), found["b"].tolist()) == ([2 + 7] * 2, [7] * 2)
+
+
+def test_self_connections_and_the_classifier_are_both_charged():
+    network = SpikingNetwork(NetworkConfig(network="recurrent", input_shape=(6,), classes=3, steps=2, width=0.02))
+    reached = fan_outs(network.workload())
+    sizes = {name: len(reached[name]) for name in network.blocks}
+    names = list(sizes)
+    following = [*(sizes[name] for name in names[1:]), 3]
+    for name, size, after in zip(names, sizes.values(), following, strict=True):
+        assert set(reached[name].tolist()) == {size + after}
+
+
+def test_penalty_by_operations_is_the_share_of_the_counted_synaptic_operations():
+    """Against the packed counter: pairs of spike and in-range weight behind the first population, over all pairs."""
+    objective, _, figures = loss_of(rate_penalty=3.0, penalty="operations")
+    torch.manual_seed(0)
+    SpikingNetwork(objective.network.config)
+    populations = objective.network.populations(torch.rand(2, 6, 1, 8, 8))
+    signals = {name: spikes.detach().numpy() for name, spikes in populations}
+    behind = [layer for layer in objective.network.workload().layers if layer.source != "input"]
+    counted = sum(int(count_layer(layer, signals[layer.source]).all_weights.sum()) for layer in behind)
+    possible = 2 * 6 * sum(layer.dense for layer in behind)
+    assert 0 < counted < possible
+    assert figures.tolist()[1] == pytest.approx(3 * counted / possible, rel=1e-5)
+
+
+def test_penalty_by_operations_pulls_a_neuron_by_its_fan_out():
+    """The classifier's gradient is free of it; of two neurons the one that reaches more weights is pulled harder."""
+    objective, *_ = loss_of(rate_penalty=1.0, penalty="operations")
+    spikes = torch.ones(2, 6, *objective.get_buffer("operations of conv1").shape, requires_grad=True)
+    (gradient,) = torch.autograd.grad(objective._rate("conv1", spikes), spikes)
+    corner, inner = float(gradient[0, 0, 0, 0, 0]), float(gradient[0, 0, 0, 1, 1])
+    assert inner == pytest.approx(corner * 9 / 4)
+
+
+def test_penalty_by_operations_lowers_them_and_has_no_target(tmp_path):
+    config = replace(CONFIG, epochs=4)
+    plain = train(config, runs=tmp_path)
+    sparse = train(replace(config, rate_penalty=10.0, penalty="operations"), runs=tmp_path)
+    assert firing_rate(sparse) < 0.8 * firing_rate(plain)
+    with pytest.raises(InvalidInput, match="rate_target .* left out with penalty 'operations'"):
+        replace(CONFIG, penalty="operations", rate_target=0.1)
