@@ -17,13 +17,14 @@ from .energy.replayed import estimate_with_readout, replay_trace
 from .models.record import record
 from .models.run import Run
 from .models.train import train
+from .processes import Report, worker
 from .sim.errors import InvalidInput
 from .sim.kernel_words import needs_spikes
 from .sim.operations import OperationCounts, count
 from .sim.parameter_file import PARAMETERS, load_parameters
 from .sim.trace import SpikeTrace
 from .study import analog_inputs
-from .workers import Outcome, Report, worker
+from .workers import Outcome
 
 
 def perform(task: Task, *, runs: str, machines: Sequence[Accelerator], report: Report | None = None) -> Outcome:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,14 @@ from .measuring import perform
 from .models.config import config_to_dict
 from .models.record import record
 from .models.run import Run, check_writable
+from .processes import local_pool
 from .reports.front import FrontData
 from .reports.pareto import FINISHED, equal_points, equal_twin, settings
 from .sim.errors import InvalidInput
 from .sim.files import replacing
 from .sim.kernel_words import needs_spikes
 from .sim.operations import OperationCounts, count
-from .workers import Bars, Here, Progress, execute, local_pool
+from .workers import Bars, Here, Progress, execute
 
 FAILED = "failed"
 
@@ -60,12 +60,12 @@ def run_ablation(
     FrontData
         ``table`` has one row per run: sorted, without times or paths, so that it is the same to the byte however
         often the sweep was stopped; `timings` of the runs are apart. A run that failed has the status ``failed`` and
-        its traceback in ``error``; the same call tries it again.
+        its traceback in ``error``, or how its worker process died; the same call tries it again.
 
     Raises
     ------
     InvalidInput
-        If nothing can be written, a plan is impossible, or a worker process died.
+        If nothing can be written, a plan is impossible, no worker process can start, or the executor given broke.
     KeyboardInterrupt
         On Ctrl-C, with a message; finished runs are whole.
     """
@@ -88,10 +88,10 @@ def run_ablation(
         raise KeyboardInterrupt(
             f"the sweep was stopped; finished runs in {str(runs)!r} are whole, and the same command continues from them"
         ) from None
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         raise InvalidInput(
-            "ablation: a worker process died: too little memory, or the calling script lacks its "
-            "`if __name__ == '__main__':`. Finished runs are kept; use fewer workers and start it again"
+            f"ablation: the executor that was given broke ({error}). Finished runs are kept; give a new one and start "
+            f"again, or none: local workers are renewed when one dies"
         ) from error
     table = _table(ablation, figures)
     return FrontData(

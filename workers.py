@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import queue
-import signal
-import threading
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 from .ablate import Key, Task
+from .processes import WorkerDied
 from .sim.errors import InvalidInput
 
 Progress = Callable[[str, int, int], None]  # label, done, in all
-Report = Callable[[str, int], None]  # hash of a training, its epochs done
+_TRIES = 2  # of a task whose worker dies beside others, which may have taken the memory
 _POLL_S = 0.2
 _ANSWER_S = 10
 
@@ -64,8 +62,13 @@ class Here(Executor):
 def execute(
     tasks: Sequence[Task], executor: Executor, work: Callable[[Task], Outcome], bars: Bars, reports: Any = None
 ) -> dict[Key, dict[str, Any]]:
-    """Figures by job; what starts from another run is submitted once that has ended, and fails if that failed."""
+    """Figures by job; what starts from another run is submitted once that has ended, and fails if that failed.
+
+    A task whose worker dies (`WorkerDied`) has failed if nothing else was running or if it happens a second time;
+    else it is tried again behind the others.
+    """
     figures: dict[Key, dict[str, Any]] = {}
+    deaths: Counter[str] = Counter()
     waiting: dict[str, list[Task]] = {}
     pending: dict[Future[Outcome], Task] = {}
     try:
@@ -78,7 +81,11 @@ def execute(
             done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             _forward(reports, bars)
             for future in done:
-                task, outcome = pending.pop(future), future.result()
+                task = pending.pop(future)
+                outcome = _outcome(future, task, deaths)
+                if outcome is None:
+                    pending[executor.submit(work, task)] = task
+                    continue
                 figures |= outcome.figures
                 bars.ended(task)
                 for follower in waiting.pop(task.config.hash, ()):
@@ -94,26 +101,34 @@ def execute(
     return figures
 
 
+def _outcome(future: Future[Outcome], task: Task, deaths: Counter[str]) -> Outcome | None:
+    """What became of a task, its worker's death included; None if it is to be tried again."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, WorkerDied):
+        deaths[task.config.hash] += 1
+        if not error.alone and deaths[task.config.hash] < _TRIES:
+            return None
+        told = str(error)
+    elif _is_killed_worker(error):  # dask has tried again by itself; its own words name machines
+        told = "worker process died: so did every other of the cluster that tried"
+    else:
+        raise error
+    return Outcome(told, {job.key: {"error": told} for job in task.jobs})
+
+
+def _is_killed_worker(error: BaseException) -> bool:
+    distributed = sys.modules.get("distributed")  # there if a task ran on its cluster
+    return distributed is not None and isinstance(error, distributed.KilledWorker)
+
+
 def _forward(reports: Any, bars: Bars) -> None:
     while reports is not None:
         try:
             bars.epochs(*reports.get_nowait())
         except queue.Empty:
             return
-
-
-@contextmanager
-def local_pool(workers: int) -> Iterator[tuple[Executor, Any]]:
-    """A pool of spawned processes, and the queue of the epochs they report; leaving on an error stops them."""
-    context = multiprocessing.get_context("spawn")  # fork is unsafe once torch has threads
-    reports, stop = context.Queue(), context.Event()
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(reports, stop)) as pool:
-        try:
-            yield pool, reports
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 @contextmanager
@@ -138,26 +153,3 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
         raise InvalidInput(f"scheduler: none answers at {address!r} ({error}); start one, or leave it out") from error
     with client:
         yield client.get_executor()
-
-
-worker: dict[str, Report] = {}  # of a worker process of the local pool
-
-
-def _start(reports: Any, stop: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-    def report(key: str, done: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        reports.put((key, done))
-
-    worker["report"] = report
-
-
-def _end_with(sentinel: int) -> None:
-    """End this process when its parent is gone, even if that was killed: two sweeps must not write to one folder."""
-    wait_for([sentinel])
-    os._exit(1)

@@ -20,8 +20,9 @@ from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.measuring import perform
 from spikejoule.models.config import TrainConfig
 from spikejoule.models.variants import variant_config
+from spikejoule.processes import local_pool
 from spikejoule.reports.paired import bootstrap_interval, distinguishable
-from spikejoule.workers import Bars, execute, local_pool
+from spikejoule.workers import Bars, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, TABLE = ROOT / "docs" / "agmm.md", ROOT / "docs" / "agmm_folds.csv"
