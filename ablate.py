@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -132,23 +132,35 @@ def _jobs(ablation: Ablation) -> Iterator[Job]:
     for values in _points(ablation):
         for variant in ablation.variants:
             for seed in ablation.seeds:
-                try:
-                    yield _job(ablation, variant, seed, values)
-                except InvalidInput as error:
-                    told = ", ".join(f"{name} {value}" for name, value in values.items()) or "base"
-                    raise InvalidInput(f"{variant} at {told}: {error}") from error
+                yield _named_job(ablation, variant, seed, values)
     states = dict.fromkeys(bits for grid in ablation.grids for bits in grid.get(STATE_BITS, [FLOAT_STATE]))
-    for width, bits, seed in itertools.product(ablation.twins, states, ablation.seeds):
-        twin = _job(ablation, ablation.reference, seed, {"width": width, STATE_BITS: bits})
-        yield dataclasses.replace(twin, point=False, twin=True)
+    for width, values, bits in itertools.product(ablation.twins, list(_products(ablation.twin_grids)), states):
+        for seed in ablation.seeds:
+            twin = _named_job(ablation, ablation.reference, seed, {"width": width, **values, STATE_BITS: bits})
+            yield dataclasses.replace(twin, point=False, twin=True)
 
 
 def _points(ablation: Ablation) -> Iterator[dict[str, Any]]:
     samples = _latin_hypercube(ablation.latin_hypercube) if ablation.latin_hypercube else [{}]
-    for grid in ablation.grids:
+    for values in _products(ablation.grids):
+        for sample in samples:
+            yield values | sample
+
+
+def _products(grids: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+    """Every point of every grid."""
+    for grid in grids:
         for values in itertools.product(*grid.values()):
-            for sample in samples:
-                yield dict(zip(grid, values, strict=True)) | sample
+            yield dict(zip(grid, values, strict=True))
+
+
+def _named_job(ablation: Ablation, variant: str, seed: int, values: Mapping[str, Any]) -> Job:
+    """A job, or a refusal that says of which point."""
+    try:
+        return _job(ablation, variant, seed, values)
+    except InvalidInput as error:
+        told = ", ".join(f"{name} {value}" for name, value in values.items()) or "base"
+        raise InvalidInput(f"{variant} at {told}: {error}") from error
 
 
 def _latin_hypercube(cube: Hypercube) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ _PLAN = ("seed", "derived", "warm_start")  # given by the plan itself, not by ax
 _VARIANT = ("weight_bits", "gate")  # given by the variants, or swept
 FIELDS = {one.name: one for one in dataclasses.fields(TrainConfig)}
 AXES = (*(name for name in FIELDS if name not in _PLAN), STATE_BITS)
+TWIN_AXES = tuple(name for name in AXES if name not in (*_VARIANT, "width", STATE_BITS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,13 @@ class Ablation:
     accelerators : tuple of str
         Names or files; the first is the one drawn large.
     reference : str
-        The variant that the front is set against, trained without any axis.
+        The variant that the front is set against.
     twins : tuple of float
         Widths of the reference.
+    twin_grid : mapping or list of mappings of axis to list of values
+        Every width of the reference is combined with every point of it, in the form of ``grid``; any of `AXES` but what
+        makes the reference (``width``, ``weight_bits``, ``gate``) and ``state_bits``, which follows ``grid``. Without
+        it the reference stands at the base's settings.
     warm_start : WarmStart, optional
     tolerance_points : float
         How far below the best accuracy, in percentage points, still counts as equal.
@@ -79,6 +84,7 @@ class Ablation:
     accelerators: tuple[str, ...] = ("event-driven-45nm",)
     reference: str = "SNN int8"
     twins: tuple[float, ...] = (1.0,)
+    twin_grid: dict[str, list[Any]] | list[dict[str, list[Any]]] = field(default_factory=dict)
     warm_start: WarmStart | None = None
     tolerance_points: float = 1.0
 
@@ -109,6 +115,12 @@ class Ablation:
                     raise ValueError(f"{where}.{name}: no axis of that name; use any of {', '.join(AXES)}")
                 if where == "grid" and (name in sampled or not values):
                     raise ValueError(f"grid.{name}: empty, or an axis of latin_hypercube too; give each axis once")
+        for axes in self.twin_grids:
+            for name, values in axes.items():
+                if name not in TWIN_AXES:
+                    raise ValueError(f"twin_grid.{name}: no axis of the twins; use any of {', '.join(TWIN_AXES)}")
+                if not values:
+                    raise ValueError(f"twin_grid.{name}: empty; give one or more values")
         for name, (low, high, *scale) in sampled.items():
             if name not in FIELDS or FIELDS[name].type not in ("int", "float"):
                 raise ValueError(f"latin_hypercube.axes.{name}: only numbers can be sampled; put it into grid")
@@ -120,8 +132,12 @@ class Ablation:
         return self.grid if isinstance(self.grid, list) else [self.grid]
 
     @property
+    def twin_grids(self) -> list[dict[str, list[Any]]]:
+        return self.twin_grid if isinstance(self.twin_grid, list) else [self.twin_grid]
+
+    @property
     def axes(self) -> tuple[str, ...]:
-        """Every axis that is swept, in the order of `AXES`."""
+        """Every axis that is swept, by variants or twins, in the order of `AXES`."""
         sampled = self.latin_hypercube.axes if self.latin_hypercube else {}
-        swept = {*sampled, *itertools.chain(*self.grids)}
+        swept = {*sampled, *itertools.chain(*self.grids, *self.twin_grids)}
         return tuple(name for name in AXES if name in swept)

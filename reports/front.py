@@ -11,7 +11,7 @@ import pandas as pd
 from . import figures, front_figures
 from .blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, Section, SideBySide
 from .front_figures import Against
-from .front_tables import break_even_table, every_setting, failures, savings_table
+from .front_tables import AXIS_WORDS, axis_value, break_even_table, every_setting, failures, savings_table
 from .numbers import COUNT, listed, number, unit_for
 from .pareto import ALL, FINISHED, best_twin, equal_points, equal_twin, savings, settings
 
@@ -130,10 +130,16 @@ def _against(data: FrontData, found: pd.DataFrame) -> Against | None:
     best, twin = best_twin(found), equal_twin(found, data.tolerance)
     if best is None or twin is None:
         return None
-    name = f"{twin['variant']}, width {twin['width']:g}"
-    return Against(
-        name, float(best["test_accuracy"]) - data.tolerance, float(twin["energy_pj"]), float(twin["test_accuracy"])
-    )
+    line = float(best["test_accuracy"]) - data.tolerance
+    return Against(_twin_name(data, found, twin), line, float(twin["energy_pj"]), float(twin["test_accuracy"]))
+
+
+def _twin_name(data: FrontData, found: pd.DataFrame, twin: pd.Series) -> str:
+    """Its variant, width, and whatever else differs among the twins."""
+    twins = found[found["twin"]]
+    varied = [axis for axis in data.axes if axis != "width" and twins[axis].nunique(dropna=False) > 1]
+    words = [f"{AXIS_WORDS.get(axis, axis)} {axis_value(twin[axis])}" for axis in varied]
+    return ", ".join([str(twin["variant"]), f"width {twin['width']:g}", *words])
 
 
 def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from . import figures
 from .numbers import ENERGY, Unit, number, unit_for
+from .pareto import non_dominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,12 @@ def accuracy_front(
 def _twins(axes: Axes, found: pd.DataFrame, unit: Unit) -> None:
     twins = found[found["twin"]].sort_values("width")
     x, y = twins["energy_pj"] / unit.size, 100 * twins["test_accuracy"]
-    axes.plot(x, y, color=TWIN_COLOUR, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     axes.scatter(x, y, s=45, marker="*", color=TWIN_COLOUR, linewidths=0, zorder=2)
+    if not twins["width"].is_unique:  # of several per width, those that no other beats are joined
+        energy, accuracy = (twins[name].to_numpy(float) for name in ("validation_pj", "validation_accuracy"))
+        twins = twins[non_dominated(energy, accuracy)].sort_values("energy_pj")
+        x, y = twins["energy_pj"] / unit.size, 100 * twins["test_accuracy"]
+    axes.plot(x, y, color=TWIN_COLOUR, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     for place, height, width in zip(x, y, twins["width"], strict=True):
         text = "\N{MULTIPLICATION SIGN}" + f"{width:g}"
         axes.annotate(text, (place, height), (4, -8), textcoords="offset points", fontsize=6.5, clip_on=True)

@@ -70,7 +70,7 @@ def every_setting(data: FrontData) -> Table:
     for row in records(found.sort_values(["twin", "variant", "energy_pj"], ascending=[True, True, False])):
         accuracy = number(100 * row["test_accuracy"], decimals=1)
         test = "\n".join(filter(None, [accuracy, spread(1.0, 100 * row["test_accuracy_spread"], decimals=1)]))
-        values = (_axis_value(row[axis]) for axis in varied)
+        values = (axis_value(row[axis]) for axis in varied)
         shown = "yes" if row["front"] else "of its variant" if row["variant_front"] else "twin" if row["twin"] else ""
         figures_ = (number(100 * row["firing_rate"]), number(row["synaptic_operations"] / sops.size))
         checked = number(100 * row["validation_accuracy"], decimals=1)
@@ -83,7 +83,7 @@ def every_setting(data: FrontData) -> Table:
     return Table("settings", caption, tuple(columns), tuple(cells), found)
 
 
-def _axis_value(value: Any) -> str:
+def axis_value(value: Any) -> str:
     """A value of an axis, which stands as JSON where it is no number."""
     if isinstance(value, str):
         try:
@@ -91,7 +91,7 @@ def _axis_value(value: Any) -> str:
         except ValueError:  # plain text
             return str(value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_axis_value(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {axis_value(part)}" for name, part in value.items())
     if isinstance(value, list):
         return ", ".join(" ".join(map(str, part)) if isinstance(part, list) else str(part) for part in value)
     if value is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from spikejoule.ablate import jobs, load_ablation, plan
+from spikejoule.models.config import TrainConfig
 from spikejoule.sim.errors import InvalidInput
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +121,33 @@ def test_a_point_that_is_a_twin_too_is_one_job(tmp_path):
     assert [(job.config.width, job.point, job.twin) for job in found] == [(1.0, True, True), (0.5, False, True)]
 
 
+def test_twins_are_swept_over_a_grid_of_their_own(tmp_path):
+    grids = [{"rate_penalty": [0, 1], "threshold": [1, 2]}, {"leak": [0.9]}]
+    sweep = load(tmp_path, twins=[1.0, 0.5], twin_grid=grids, seeds=[0, 1])
+    found = [job.config for job in jobs(sweep) if job.twin]
+    assert len(found) == 2 * (2 * 2 + 1) * 2
+    assert {(c.width, c.rate_penalty, c.threshold, c.leak) for c in found} == {
+        *((width, penalty, threshold, 0.5) for width in (1.0, 0.5) for penalty in (0, 1) for threshold in (1, 2)),
+        *((width, 0, 1, 0.9) for width in (1.0, 0.5)),
+    }
+    assert sweep.axes == ("threshold", "leak", "rate_penalty")
+
+
+def test_without_a_grid_of_their_own_twins_keep_their_hashes(tmp_path):
+    """The runs of files from before there was one."""
+    sweep = load(tmp_path, base={"dataset": "digits", "steps": 4}, twins=[0.5])
+    expected = TrainConfig(dataset="digits", steps=4, width=0.5, weight_bits=32, derived="int8").hash
+    assert [job.config.hash for job in jobs(sweep) if job.twin] == [expected]
+
+
+def test_a_penalised_int8_twin_is_derived_from_a_run_that_has_its_warm_start(tmp_path):
+    sweep = load(tmp_path, twin_grid={"rate_penalty": [1]}, warm_start={"epochs": 3})
+    (penalised,) = [task for task in plan(sweep) if task.start]
+    assert [job.config.variant for job in penalised.jobs] == ["SNN int8"]
+    assert (penalised.config.derived, penalised.config.rate_penalty, penalised.config.epochs) == (None, 1, 3)
+    assert penalised.start == TrainConfig(weight_bits=32).hash
+
+
 def test_every_state_width_has_its_twins_and_no_training_of_its_own(tmp_path):
     sweep = load(tmp_path, grid={"state_bits": [32, 16, 8]}, twins=[1.0, 0.5])
     assert len(jobs(sweep)) == 3 + 2 * 3
@@ -159,6 +187,9 @@ def test_seeds_share_a_setting_and_axes_do_not(points):
         ({"accelerators": ["loihi9"]}, "'loihi9' is not known"),
         ({"warm_start": {"epoch": 3}}, "warm_start.epoch"),
         ({"twins": [-1.0]}, "width is -1"),
+        ({"twin_grid": {"width": [0.5]}}, "twin_grid.width: no axis of the twins"),
+        ({"twin_grid": {"threshold": []}}, "twin_grid.threshold: empty"),
+        ({"twin_grid": {"threshold": [-1]}}, "SNN int8 at width 1.0, threshold -1, state_bits 32: train config"),
         ({"grid": {"state_bits": [64]}}, "BSNN at state_bits 64: state_bits is 64"),
     ],
 )

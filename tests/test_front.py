@@ -10,7 +10,7 @@ from spikejoule.reports import figures
 from spikejoule.reports.blocks import Bullets, Paragraph, SideBySide, Table
 from spikejoule.reports.front import FrontData, build_front
 from spikejoule.reports.front_figures import Against, accuracy_front, energy_rate, rate_words
-from spikejoule.reports.front_tables import _axis_value
+from spikejoule.reports.front_tables import axis_value
 from spikejoule.reports.pareto import ALL, best_twin, equal_points, equal_twin, non_dominated, savings, settings
 from spikejoule.reports.write import write_report
 from spikejoule.sim.errors import InvalidInput
@@ -125,6 +125,16 @@ def test_a_machine_that_priced_nothing_has_no_settings(table):
     assert savings(settings(table, OTHER), 0.01).empty
 
 
+def test_a_swept_twin_is_named_by_what_differs_among_twins(data):
+    """A penalised twin that is as accurate as the best and cheaper than any other is the one to beat."""
+    cheap = pd.DataFrame([*rows([("SNN int8", 2.0, 1.0, 0.979, 0.975, 90e3, 0.04, 250)], twin=True)])
+    swept = replace(data, table=pd.concat([data.table, cheap], ignore_index=True))
+    bullets = next(b for s in build_front(swept).sections for b in s.blocks if isinstance(b, Bullets))
+    assert "2.00 times more energy than SNN int8, width 1, rate penalty 2 (97.5 % test accuracy)" in bullets.items[0]
+    axes = accuracy_front(Figure().subplots(), swept.settings(), {})
+    assert axes.lines[0].get_xdata().tolist() == [120, 250, 900]  # nJ: 320 is beaten in energy and accuracy
+
+
 def test_the_report_says_what_was_found(data):
     report = build_front(data)
     blocks = [block for section in report.sections for block in section.blocks]
@@ -230,7 +240,7 @@ def test_break_even_in_words(rate, words):
     ],
 )
 def test_values_of_axes_in_words(value, words):
-    assert _axis_value(value) == words
+    assert axis_value(value) == words
 
 
 def test_a_report_in_the_way_of_another_file_is_refused(data, tmp_path):
