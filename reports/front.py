@@ -11,9 +11,11 @@ import pandas as pd
 from . import figures, front_figures
 from .blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, Section, SideBySide
 from .front_figures import Against
+from .front_pairs import pair_words, paired_settings, sparsest_pairs, twin_pairs
 from .front_tables import AXIS_WORDS, axis_value, break_even_table, every_setting, failures, savings_table
 from .numbers import COUNT, listed, number, unit_for
 from .pareto import ALL, FINISHED, best_twin, equal_points, equal_twin, savings, settings
+from .tables import records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -75,23 +77,32 @@ class FrontData:
         return {str(name): float(group[column].mean(skipna=False)) for name, group in groups}
 
     def savings(self) -> pd.DataFrame:
-        """See `spikejoule.reports.pareto.savings`."""
-        return savings(self.settings(), self.tolerance)
+        """See `spikejoule.reports.pareto.savings`, with the sparsest and the best setting paired by seed."""
+        return sparsest_pairs(self.table, self.accelerators[0], savings(self.settings(), self.tolerance))
+
+    def twin_pairs(self, accelerator: str | None = None) -> pd.DataFrame:
+        """`settings`, every one paired by seed with the twin to beat: `spikejoule.reports.front_pairs.twin_pairs`."""
+        machine = accelerator or self.accelerators[0]
+        return twin_pairs(self.table, machine, self.settings(machine), self.tolerance)
 
     def headline(self) -> str:
         """How far synaptic operations fall within the tolerance, in a sentence."""
-        if self.savings().empty:
+        rows = records(self.savings())
+        if not rows:
             return f"No setting finished that {self.accelerators[0]} can price; the table says why."
-        saved = self.savings().iloc[-1]
+        saved = rows[-1]
         whose = "the sweep" if saved["group"] == ALL else str(saved["group"])
         unit = unit_for([saved["most_sops"]], COUNT)
         most, least = (number(saved[name] / unit.size) for name in ("most_sops", "least_sops"))
         best, then = (number(100 * saved[name], decimals=1) for name in ("best_test", "least_test"))
-        return (
+        told = (
             f"Within {self.points} of its best validation accuracy, {whose} spans {number(saved['range'])} times in "
             f"synaptic operations, {most} down to {least}{' ' * bool(unit.name)}{unit.name} per inference: the best "
             f"setting reaches {best} % on test data, the sparsest {then} %."
         )
+        if saved["least_setting"] == saved["best_setting"]:
+            return f"{told} They are the same setting."
+        return f"{told} The sparsest against the best, {pair_words(saved)}."
 
 
 def build_front(data: FrontData) -> Report:
@@ -144,8 +155,8 @@ def _twin_name(data: FrontData, found: pd.DataFrame, twin: pd.Series) -> str:
 
 def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
     """Per variant: its cheapest setting of equal accuracy against the cheapest twin of equal accuracy."""
-    best, against = best_twin(found), _against(data, found)
-    if best is None or against is None:
+    best, twin, against = best_twin(found), equal_twin(found, data.tolerance), _against(data, found)
+    if best is None or twin is None or against is None:
         return ["No twin was trained, so there is no line of equal accuracy and no break-even."]
     rates = data.rates(machine)
     told, equal = [], equal_points(found, data.tolerance).set_index("variant")
@@ -161,7 +172,9 @@ def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
         sentence = f"{name} uses {change} energy than {against.name} ({theirs} % test accuracy)"
         sentence += f", at {reached[0]} % test accuracy and {reached[1]} % firing"
         known = name in rates
-        told.append(sentence + (f"; break-even firing rate {front_figures.rate_words(rates[name])}." if known else "."))
+        sentence += f"; break-even firing rate {front_figures.rate_words(rates[name])}" if known else ""
+        pair = paired_settings(data.table, machine, chosen["setting"], twin["setting"])
+        told.append(f"{sentence}. Against that twin, {pair_words(pair)}.")
     return told
 
 
@@ -219,6 +232,11 @@ def _notes(data: FrontData) -> Bullets:
         "by the energy of those inferences. The accuracies and energies shown were measured on test data, which had no "
         "part in any choice; so a front may dip in the figure."
     )
+    paired = (
+        "Differences in brackets are 95 % bootstraps of the differences by seed, on test data; distinguishable means "
+        "that the interval leaves out zero and that a paired t-test at 5 % does too. Two seeds can hardly show "
+        "anything, one nothing at all."
+    )
     sure = (
         f"A single test accuracy near 95 % has a binomial standard error of {number(error, digits=2)} points, and "
         f"seeds share their test samples: differences of about that size show nothing."
@@ -231,4 +249,4 @@ def _notes(data: FrontData) -> Bullets:
         "Every variant has the learning rate that was tuned for it at full width without penalty, unless the file of "
         "the ablation says otherwise; axes are not tuned one by one."
     )
-    return Bullets((chosen, sure, energies, rates))
+    return Bullets((chosen, paired, sure, energies, rates))

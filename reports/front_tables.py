@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from .blocks import Column, Table
 from .front_figures import rate_words
+from .front_pairs import QUANTITIES, difference_words, interval_words
 from .numbers import COUNT, ENERGY, number, spread, unit_for
 from .tables import records
 
@@ -30,18 +32,31 @@ def savings_table(saved: pd.DataFrame, data: FrontData) -> Table:
     columns += [Column("Least SOPs", unit.name), Column("Range"), Column("Firing rate there", "%")]
     columns += [Column("Best", "validation, %"), Column("Sparsest", "validation, %")]
     columns += [Column("Best", "test, %"), Column("Sparsest", "test, %")]
+    columns += [Column("Accuracy, sparsest less best", "test, points"), Column("Energy", "%")]
     cells = []
     for row in records(saved):
         sops = (number(row[name] / unit.size) for name in ("most_sops", "least_sops"))
         names = ("best_validation", "least_validation", "best_test", "least_test")
         shares = (number(100 * row[name], decimals=1) for name in names)
         rate = number(100 * row["least_rate"])
-        cells.append((str(row["group"]), str(row["settings"]), *sops, number(row["range"]), rate, *shares))
+        pairs = (_pair_cell(row, name) for name in QUANTITIES)
+        cells.append((str(row["group"]), str(row["settings"]), *sops, number(row["range"]), rate, *shares, *pairs))
     caption = (
         f"How far synaptic operations (SOPs per inference) fall among the settings whose validation accuracy is within "
-        f"{data.points} of the best in the same row."
+        f"{data.points} of the best in the same row. Accuracy and energy on {data.accelerators[0]} of the sparsest are "
+        f"set against the best's by seed, with 95 % bootstrap intervals; those marked * are distinguishable."
     )
     return Table("savings", caption, tuple(columns), tuple(cells), saved)
+
+
+def _pair_cell(pair: Mapping[str, Any], name: str) -> str:
+    """A paired difference over its interval; one that is distinguishable bears a mark."""
+    if pair["least_setting"] == pair["best_setting"]:
+        return "the same setting"
+    if pair["pairs"] < 2:
+        return f"{difference_words(pair, name)}\n{'one seed' if pair['pairs'] else 'no seed'}"
+    mark = " *" if pair[f"{name}_distinguishable"] else ""
+    return f"{difference_words(pair, name)}{mark}\n{interval_words(pair, name)}"
 
 
 def break_even_table(data: FrontData, machine: str) -> Table:
@@ -58,7 +73,7 @@ def break_even_table(data: FrontData, machine: str) -> Table:
 
 
 def every_setting(data: FrontData) -> Table:
-    found = data.settings()
+    found = data.twin_pairs()
     sops, energy = unit_for(found["synaptic_operations"], COUNT), unit_for(found["energy_pj"], ENERGY)
     varied = [axis for axis in data.axes if axis != "width"]
     columns = [Column("Variant", text=True), *(Column(AXIS_WORDS.get(axis, axis).capitalize()) for axis in varied)]

@@ -10,6 +10,7 @@ from spikejoule.reports import figures
 from spikejoule.reports.blocks import Bullets, Paragraph, SideBySide, Table
 from spikejoule.reports.front import FrontData, build_front
 from spikejoule.reports.front_figures import Against, accuracy_front, energy_rate, rate_words
+from spikejoule.reports.front_pairs import pair_words, paired_settings
 from spikejoule.reports.front_tables import axis_value
 from spikejoule.reports.pareto import ALL, best_twin, equal_points, equal_twin, non_dominated, savings, settings
 from spikejoule.reports.write import write_report
@@ -146,8 +147,8 @@ def test_the_report_says_what_was_found(data):
         "BSNN uses 1.56 times more energy than SNN int8, width 0.5 (96.9 % test accuracy), at 96.8 % test accuracy"
         in bullets.items[0]
     )
-    assert bullets.items[0].endswith("break-even firing rate 12.0 %.")
-    assert bullets.items[1].endswith("break-even firing rate none, dearer even if silent.")
+    assert "break-even firing rate 12.0 %. Against that twin, paired over 2 seeds: " in bullets.items[0]
+    assert "break-even firing rate none, dearer even if silent." in bullets.items[1]
     assert [section.title for section in report.sections][-2:] == ["Failed runs", "How to read this"]
     failed = next(block for block in blocks if isinstance(block, Table) and block.name == "failed")
     assert failed.rows == (("dead", "BSNN", "9", "Oops"),)
@@ -180,6 +181,63 @@ def test_without_twins_there_is_no_line(data):
     blocks = build_front(data).sections[0].blocks
     assert "No twin was trained" in blocks[1].items[0]
     assert isinstance(blocks[2], SideBySide)
+
+
+def seeded(setting, accuracies, energies, seeds=(0, 1, 2), **fields):
+    for seed, accuracy, energy in zip(seeds, accuracies, energies, strict=True):
+        yield {
+            "setting": setting, "seed": seed, "status": "finished", "test_accuracy": accuracy,
+            f"{CHIP}.energy_pj": energy, **fields,
+        }  # fmt: skip
+
+
+def test_two_settings_are_compared_by_seed():
+    """By hand: differences of -1, -1 and -4 points and of -50, -40 and -60 %; Student's t at 5 % and 2 degrees is 4.30.
+
+    t of the points is 2 / (sqrt 3 / sqrt 3) = 2, of the percents 50 / (10 / sqrt 3) = 8.66.
+    """
+    ours = seeded("sparse", (0.95, 0.94, 0.92), (50, 60, 40))
+    theirs = seeded("best", (0.95, 0.96, 0.96), (100, 100, 100), seeds=(1, 0, 2))
+    pair = paired_settings(pd.DataFrame([*ours, *theirs]), CHIP, "sparse", "best")
+    assert pair["pairs"] == 3
+    assert [pair[f"accuracy_{part}"] for part in ("difference", "low", "high")] == pytest.approx([-2, -4, -1])
+    assert [pair[f"energy_{part}"] for part in ("difference", "low", "high")] == pytest.approx([-50, -60, -40])
+    assert (pair["accuracy_distinguishable"], pair["energy_distinguishable"]) == (False, True)
+    assert pair_words(pair).replace("\N{MINUS SIGN}", "-") == (
+        "paired over 3 seeds: accuracy -2.00 points (-4.00 to -1.00), not distinguishable; "
+        "energy -50.0 % (-60.0 to -40.0), distinguishable"
+    )
+
+
+def test_seeds_that_failed_on_one_side_are_in_no_pair():
+    ours = [*seeded("a", (0.9, 0.9, 0.9), (1, 1, 1))]
+    theirs = [*seeded("b", (0.9, 0.8, 0.7), (2, 2, 2))]
+    theirs[0]["status"], ours[2][f"{CHIP}.energy_pj"] = "failed", None
+    pair = paired_settings(pd.DataFrame(ours + theirs), CHIP, "a", "b")
+    assert (pair["pairs"], pair["accuracy_difference"]) == (1, pytest.approx(10))
+
+
+def test_one_seed_has_no_interval_and_the_report_says_so(data):
+    one = replace(data, table=data.table[data.table["seed"] == 0])
+    pair = one.savings().iloc[-1]
+    assert (pair["pairs"], pair["accuracy_difference"]) == (1, pytest.approx(100 * (0.972 - 0.970)))
+    assert pd.isna(pair["accuracy_low"])
+    assert pd.isna(pair["accuracy_distinguishable"])
+    assert "The sparsest against the best, one seed in common, so no interval exists." in one.headline()
+    bullets = next(b for s in build_front(one).sections for b in s.blocks if isinstance(b, Bullets))
+    assert bullets.items[0].endswith("Against that twin, one seed in common, so no interval exists.")
+
+
+def test_every_setting_is_paired_with_the_twin_to_beat(data):
+    table = next(
+        b for s in build_front(data).sections for b in s.blocks if isinstance(b, Table) and b.name == "settings"
+    )
+    found = table.data.set_index("setting")
+    assert set(found["twin_setting"].dropna()) == {"SNN int8-0.0-0.5"}
+    assert found.loc["BSNN-1.0-1.0", ["accuracy_difference", "energy_difference"]].tolist() == pytest.approx(
+        [100 * (0.972 - 0.969), -100 * (1 - 200 / 320)]
+    )
+    assert found.loc[found["twin"], "pairs"].isna().all()
 
 
 def test_html_and_pdf_are_written_with_the_table_beside_them(data, tmp_path):
