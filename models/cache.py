@@ -62,6 +62,14 @@ def prepared(
     return entry
 
 
+def stored_digest(path: Path) -> str:
+    """SHA-256 of a file of prepared data as its manifest states it, or of its content where there is no manifest."""
+    manifest = path.parent / _MANIFEST
+    if not manifest.is_file():
+        return _digest(path)
+    return str(json.loads(manifest.read_text(encoding="utf-8"))["files"][path.name])
+
+
 def _fault(entry: Path, content: Mapping[str, Any]) -> str | None:
     """What is wrong with prepared data, or None."""
     try:

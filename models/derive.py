@@ -66,7 +66,7 @@ def derive(run: Run, kind: str, *, runs: str | Path | None = None, data: Dataset
         model = run.model()
         model = fold_gains(model, gate_means(model, part))
     log = validation_rows(0, evaluate(model, data.validation))
-    return save_run(config, model, log, runs)
+    return save_run(config, model, log, runs, data=data)
 
 
 def to_int8(model: SpikingNetwork) -> SpikingNetwork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,12 @@ class ImageFiles:
     def select(self, rows: slice | NDArray[np.int64]) -> ImageFiles:
         """These images only, still on disk."""
         return dataclasses.replace(self, files=self.files[rows])
+
+    def digest(self) -> str:
+        """From the images' classes, names and sizes in bytes: one replaced by another of the same size goes unseen."""
+        paths = [Path(os.fsdecode(file)) for file in self.files.tolist()]
+        listing = "".join(f"{path.parent.name}/{path.name}\0{path.stat().st_size}\n" for path in paths)
+        return hashlib.sha256(f"{self.size} {self.normalisation}\n{listing}".encode()).hexdigest()
 
 
 def decode(file: Path, size: int) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from .hooks import Capture, capturing
 from .networks import SpikingNetwork
 from .parameters import replay_parameters
 from .rebatch import CHUNK, Chunk, chunks
-from .run import Run, versions
+from .run import Run, check_data, versions
 
 TRACE = "trace.zarr"  # of the test split, in a run's folder
 Progress = Callable[[str, int, int], None]  # label, samples done, samples in all (0: not known)
@@ -147,7 +147,9 @@ def _record_run(
     about["config"] = config_to_dict(config)
     label, total = f"{run.variant}, seed {config.seed}", 0
     if data is None:
-        part = config_data(config).split(split)
+        present = config_data(config)
+        check_data(run, present)
+        part = present.split(split)
         data, total = _batches(part, config.steps), len(part)
     session = _Session(run.model(), config.steps, "", _whole)
     session.write(data, target, {**about, "versions": versions()}, True, _reporter(progress, label, total))

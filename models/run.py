@@ -20,12 +20,14 @@ from ..sim.files import replacing
 from .agmm import GateConfig
 from .config import FORMAT_VERSION, TrainConfig, config_from_dict, config_to_dict
 from .networks import NetworkConfig, SpikingNetwork
+from .splits import Dataset
 
 if TYPE_CHECKING:
     import pandas
 
 _FORMAT = "spikejoule-run"
 _CONFIG, _WEIGHTS, _LOG = "config.json", "weights.safetensors", "log.parquet"
+BUILT_IN = ("digits", "digits-events")  # data sets without files that could change
 _AGAIN = "delete the folder to have it trained again"
 
 
@@ -45,6 +47,8 @@ class Run:
         The structure that the weights belong to.
     versions : dict
         Versions of the programs that trained it.
+    data_digest : str or None
+        `Dataset.digest` of the data it was trained on; None where it was not recorded.
     """
 
     path: Path
@@ -52,6 +56,7 @@ class Run:
     hash: str
     network: NetworkConfig
     versions: dict[str, str] = field(compare=False)
+    data_digest: str | None = field(default=None, compare=False)
 
     @property
     def variant(self) -> str:
@@ -85,7 +90,7 @@ class Run:
                 raise InvalidInput(f"run {path}: {name} cannot be read ({error.strerror}); {_AGAIN}") from error
             if digest != digests.get(name):
                 raise InvalidInput(f"run {path}: {name} is truncated or not the file that was written; {_AGAIN}")
-        return cls(path, config, stored, network, versions)
+        return cls(path, config, stored, network, versions, header.get("data"))
 
     def log(self) -> pandas.DataFrame:
         """The training log in long form: columns ``epoch``, ``layer`` ("" is the network), ``quantity``, ``value``."""
@@ -113,6 +118,28 @@ def find_run(config: TrainConfig, runs: str | Path) -> Run | None:
     return Run.open(path) if path.exists() else None
 
 
+def check_data(run: Run, data: Dataset) -> None:
+    """Refuse a run that was trained on other data than are there now; its hash covers their name only.
+
+    A run from before digests were recorded is taken where the data set is made by this package from data that come
+    with scikit-learn (`BUILT_IN`), whose content its version fixes.
+
+    Raises
+    ------
+    InvalidInput
+        If the digests differ, or the run has none and its data lie in files that may have changed.
+    """
+    if run.data_digest == data.digest or (run.data_digest is None and run.config.dataset in BUILT_IN):
+        return
+    where = f"run {run.path}: its data set {run.config.dataset!r}"
+    if run.data_digest is None:
+        raise InvalidInput(f"{where} was not recorded with it, so the files may have changed since; {_AGAIN}")
+    raise InvalidInput(
+        f"{where} had the digest {run.data_digest[:12]} when it was trained, and now has {data.digest[:12]}: its files "
+        f"were changed. Put the former ones back, use another folder for runs, or {_AGAIN}"
+    )
+
+
 def check_writable(runs: str | Path) -> None:
     """Make the folder for runs, and fail now rather than after the training if nothing can be written there."""
     try:
@@ -125,7 +152,7 @@ def check_writable(runs: str | Path) -> None:
         ) from error
 
 
-def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], runs: str | Path) -> Run:
+def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], runs: str | Path, *, data: Dataset) -> Run:
     """Write a run folder under a temporary name and rename it, so that it is there whole or not at all.
 
     Parameters
@@ -135,6 +162,8 @@ def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], run
     model : SpikingNetwork
     log : sequence of (epoch, layer, quantity, value)
     runs : path
+    data : Dataset
+        What it was trained on; its digest is recorded.
 
     Raises
     ------
@@ -144,11 +173,11 @@ def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], run
     final = Path(runs) / config.hash
     with replacing(final, keep=True) as partial:  # two processes may train the same config
         partial.mkdir()
-        _write(partial, config, model, log)
+        _write(partial, config, model, log, data)
     return Run.open(final)
 
 
-def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequence[Any]) -> None:
+def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], data: Dataset) -> None:
     import pandas
     from safetensors.torch import save_file
 
@@ -165,6 +194,7 @@ def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequen
         "config": config_to_dict(config),
         "network": dataclasses.asdict(model.config),
         "digests": {name: _digest(folder / name) for name in (_WEIGHTS, _LOG)},
+        "data": data.digest,
         "device": next(model.parameters()).device.type,
         "versions": versions(),
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .cache import stored_digest
 
 
 class LazySamples(Protocol):
@@ -26,6 +29,10 @@ class LazySamples(Protocol):
 
     def select(self, rows: slice | NDArray[np.int64]) -> LazySamples:
         """These samples only, still on disk."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 that changes with the content, from what is known of the files without reading them all."""
         ...
 
 
@@ -98,6 +105,20 @@ class StoredSamples:
     def select(self, rows: slice | NDArray[np.int64]) -> StoredSamples:
         """These samples only, still on disk."""
         return dataclasses.replace(self, rows=self.rows[rows])
+
+    def digest(self) -> str:
+        """From the file's checksum, which its folder's manifest holds and which is checked whenever data are loaded."""
+        form = (self.sample_shape, self.packed, self.normalisation)
+        content = f"{stored_digest(self.path)} {form}".encode() + np.ascontiguousarray(self.rows).tobytes()
+        return hashlib.sha256(content).hexdigest()
+
+
+def digest(inputs: Inputs) -> str:
+    """SHA-256 of inputs: of an array's type, shape and values, or as the samples on disk know it."""
+    if not isinstance(inputs, np.ndarray):
+        return inputs.digest()
+    form = f"{inputs.dtype.str} {inputs.shape} ".encode()
+    return hashlib.sha256(form + np.ascontiguousarray(inputs).tobytes()).hexdigest()
 
 
 def select(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:

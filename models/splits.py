@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..sim.errors import InvalidInput
-from .samples import Inputs, select
+from .samples import Inputs, digest, select
 
 SPLITS = ("train", "validation", "test")
 _SPLIT_SEED = 0  # one split for every run: seeds vary the training, never the data
@@ -60,6 +62,13 @@ class Dataset:
             raise InvalidInput(f"data set {self.name!r} has no split {name!r}; use one of {', '.join(SPLITS)}")
         part: Split = getattr(self, name)
         return part
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over inputs and labels of all parts in their order: the same data, split the same way."""
+        parts = [self.split(name) for name in SPLITS]
+        content = [text for part in parts for text in (digest(part.inputs), digest(np.asarray(part.labels)))]
+        return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
 def split_dataset(

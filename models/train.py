@@ -24,7 +24,7 @@ from .devices import make_accelerator
 from .evaluate import LogRow
 from .fit import fit, network_config
 from .networks import SpikingNetwork
-from .run import Run, check_writable, find_run, save_run
+from .run import Run, check_data, check_writable, find_run, save_run
 
 Progress = Callable[[str, int, int], None]  # label, epochs done, epochs in all
 CHECKPOINT_S = 30.0
@@ -70,7 +70,8 @@ def train(
     ------
     InvalidInput
         If the config has no learning rate, a loss, gradient or weight is not finite (the message names layer, time
-        step and optimiser step), the warm start does not fit, or the folder cannot be written.
+        step and optimiser step), the warm start does not fit, a finished run had other data
+        (`spikejoule.models.run.check_data`), or the folder cannot be written.
     KeyboardInterrupt
         On Ctrl-C, with a message; no run folder is left behind and finished runs stay as they are.
 
@@ -87,6 +88,7 @@ def train(
     found = find_run(config, runs)
     file = CheckpointFile(config, runs, checkpoint_s)
     if found is not None:
+        check_data(found, config_data(config) if data is None else data)
         file.discard()  # of a process that was killed between writing the run and removing its checkpoint
         return found
     how: dict[str, Any] = {"device": device, "checkpoint_s": checkpoint_s, "tensorboard": tensorboard}
@@ -111,7 +113,7 @@ def train(
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
                 if find_run(config, runs) is None:  # another process may have trained the same meanwhile
-                    save_run(config, model, log, runs)
+                    save_run(config, model, log, runs, data=data)
                 file.discard()
             accelerator.wait_for_everyone()
             return Run.open(Path(runs) / config.hash)
