@@ -120,8 +120,8 @@ class EnergyEstimate:
     def static_time_s(self) -> float | None:
         """Time per finished inference that static power is multiplied with; None where the static part is not known.
 
-        Of a grid its modelled `seconds_per_inference`. Of a chip the time of its steps as measured or fixed, never modelled: all
-        machine steps of an inference, or those between two of them where they are ``pipelined``.
+        Of a grid its modelled `seconds_per_inference`. Of a chip the time of its steps as measured or fixed, never
+        modelled: all machine steps of an inference, or those between two of them where they are ``pipelined``.
         """
         if self.static_units is None:
             return None
