@@ -257,15 +257,15 @@ def test_a_float32_recording_is_replayed_in_float64(network, residual, tmp_path)
     """At most one place in 10,000 may be a tie that float32 breaks otherwise."""
     config = TrainConfig(dataset="digits", steps=2, width=0.05, network=network, residual=residual, learning_rate=0.02)
     torch.manual_seed(1)
-    model = SpikingNetwork(network_config(config, load_dataset("digits", 2)))
+    data = load_dataset("digits", 2)
+    model = SpikingNetwork(network_config(config, data))
     for name, value in model.named_parameters():
         if "norm" in name:
             value.data.uniform_(0.3, 2.0)  # alive without training
-    run = save_run(config, model.eval(), [], tmp_path)
+    run = save_run(config, model.eval(), [], tmp_path, data=data)
     trace = record(run)
     parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
-    split = load_dataset("digits", 2).test
-    inputs = np.repeat(split.inputs.swapaxes(0, 1), 2, axis=0)
+    inputs = np.repeat(data.test.inputs.swapaxes(0, 1), 2, axis=0)
     result = replay(trace.workload, parameters, inputs)
     held = compare(result, {name: trace.read(name) for name in result.spikes})
     places = sum(each.places for each in held.mismatch.values())
