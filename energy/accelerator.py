@@ -71,6 +71,14 @@ class Accelerator:
     def complete(self) -> bool:
         return not self.missing
 
+    def unlike(self, other: Accelerator) -> str:
+        """What tells two machines apart besides title and notes, such as ``architecture``; empty: they are one machine.
+
+        Machines of one name may differ, as a copy with another ``hardware_batch`` does.
+        """
+        parts = ("name", "architecture", "prices", "static", "leakage")
+        return next((part for part in parts if getattr(self, part) != getattr(other, part)), "")
+
     def require_complete(self) -> None:
         """Refuse a total of a machine that has unknown parts.
 

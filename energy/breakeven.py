@@ -51,7 +51,7 @@ def break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> pd.DataFra
     names = [layer.name for layer in variant.operations.workload.layers]
     if names != [layer.name for layer in reference.operations.workload.layers]:
         raise InvalidInput("break-even: the two networks have different layers; compare variants of one network")
-    if variant.accelerator.name != reference.accelerator.name:
+    if variant.accelerator.unlike(reference.accelerator):
         raise InvalidInput("break-even: the estimates are on different accelerators; compare on one")
     if isinstance(variant.accelerator.architecture, Event):
         raise InvalidInput(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..sim.architecture import Grid, Memory
 from ..sim.dense import state_needs
 from ..sim.errors import InvalidInput
+from ..sim.graded import as_delivered
 from ..sim.mapping import parameter_bits, potential_needs
 from ..sim.operations import OperationCounts
 from ..sim.signals import spike_bits
@@ -35,6 +36,7 @@ def memory_needs(operations: OperationCounts, grid: Grid) -> dict[str, int]:
         (`sim.mapping.place`, `sim.dense.state_needs`, `sim.signals.spike_traffic`); room that words leave empty at the
         end of a run is not in them.
     """
+    operations = as_delivered(operations, grid.dataflow.graded)  # unit events are more addresses
     workload, steps = operations.workload, operations.steps
     if grid.dataflow.stationary == "scatter":
         states = potential_needs(workload, grid)

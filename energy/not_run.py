@@ -24,15 +24,16 @@ def not_run(operations: OperationCounts, machine: Architecture) -> tuple[str, ..
 
     Notes
     -----
-    A width counts as run if the trace was recorded at it: counts without a trace (hybrids, scaled or random spikes) are
-    priced, not run, and so are float potentials and weights on a many-core chip, which computes in integers. Where
-    potentials are integers, float weights were rounded to them in the replay. How wide a chip's integers are is not
-    compared: its file does not say. Grids refuse what is wider than they are.
+    A width counts as run if the trace was recorded or replayed at it (`energy.replayed`): other counts without a trace
+    (hybrids, scaled or random spikes) are priced, not run, and so are float potentials and weights on a many-core chip,
+    which computes in integers. Where potentials are integers, float weights were rounded to them in the replay. How
+    wide a chip's integers are is not compared: its file does not say. Grids refuse what is wider than they are.
     """
     reasons = []
-    if not operations.trace_hash:
+    workload, origin = operations.workload, operations.provenance
+    ran_at = {} if "synthetic" in origin else origin.get("replayed", {})
+    if not operations.trace_hash and ran_at.get("state_bits") != workload.state_bits:
         reasons.append("these counts come from no recorded trace")
-    workload = operations.workload
     if machine.kind == "event" and workload.state_type == "float":
         wide = dict.fromkeys(layer.weight_bits for layer in workload.layers if layer.weight_kind == "float")
         weights = "".join(f" and {bits}-bit float weights" for bits in wide)

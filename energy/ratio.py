@@ -78,10 +78,10 @@ def shared_counts(
         raise InvalidInput("shared counts: each side needs at least one estimate")
     machine = base[0].accelerator
     for estimate in (*base, *variant):
-        if estimate.accelerator.name != machine.name:
+        if part := machine.unlike(estimate.accelerator):
             raise InvalidInput(
-                f"shared counts: estimates on {machine.name!r} and {estimate.accelerator.name!r} share no prices; "
-                f"compare on one accelerator"
+                f"shared counts: estimates on {machine.name!r} and {estimate.accelerator.name!r}, which differ in "
+                f"{part}, share no prices; compare on one accelerator"
             )
     totals: list[dict[str, float]] = [{}, {}]
     found: dict[str, tuple[str, float, float, float]] = {}  # group, low, value, high

@@ -120,7 +120,7 @@ def energy_shares(base: Sequence[EnergyEstimate], variant: Sequence[EnergyEstima
     if len(base) != len(variant) or not base:
         raise InvalidInput(f"shares: {len(base)} and {len(variant)} estimates; give one per seed on each side")
     machine = base[0].accelerator
-    if any(each.accelerator.name != machine.name for each in (*base, *variant)):
+    if any(machine.unlike(each.accelerator) for each in (*base, *variant)):
         raise InvalidInput("shares: the estimates are on different accelerators; compare on one")
     if isinstance(machine.architecture, Event):
         raise InvalidInput(

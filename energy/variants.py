@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..sim.architecture import Event
 from ..sim.errors import InvalidInput
+from ..sim.kernel_words import fetches_kernels, with_kernel_words
 from ..sim.manycore import lay_out
-from ..sim.operations import OperationCounts
+from ..sim.operations import OperationCounts, count
 from ..sim.trace import SpikeTrace
 from .accelerator import Accelerator
 from .estimate import EnergyEstimate, estimate
@@ -38,7 +39,7 @@ def estimate_variants(
     Parameters
     ----------
     traces : mapping of variant to sequence of SpikeTrace or OperationCounts
-        Machines of kind ``event`` need traces.
+        Machines of kind ``event``, and scatter with weights in ``kernel_major``, need traces.
     accelerator : Accelerator
     baseline : str
         The variant that all others are compared with.
@@ -51,7 +52,8 @@ def estimate_variants(
     accelerator.require_complete()
     estimates: dict[str, list[EnergyEstimate]] = {}
     refused: dict[str, str] = {}
-    for name, group in traces.items():
+    for name, given in traces.items():
+        group = [_counted(each, accelerator) for each in given]
         reason = next(filter(None, (_refusal(each, accelerator) for each in group)), None)
         if reason is None:
             estimates[name] = [estimate(each, accelerator) for each in group]
@@ -60,6 +62,15 @@ def estimate_variants(
         else:
             refused[name] = reason
     return Priced(estimates, refused)
+
+
+def _counted(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> SpikeTrace | OperationCounts:
+    """What a machine prices; a trace is read here, where no one takes its damage for a machine's refusal."""
+    machine = accelerator.architecture
+    if isinstance(trace, OperationCounts) or isinstance(machine, Event):
+        return trace
+    operations = count(trace)
+    return with_kernel_words(trace, operations, machine) if fetches_kernels(machine) else operations
 
 
 def _refusal(trace: SpikeTrace | OperationCounts, accelerator: Accelerator) -> str | None:

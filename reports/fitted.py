@@ -44,22 +44,23 @@ def fitted_rows(comparison: Comparison) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``variant, seed``; ``<memory>_kib`` of every on-chip memory; ``energy_pj`` per inference; ``ratio``, the
-        baseline's energy of that seed on *its* fitted machine over this. No bounds: prices are not shared.
+        ``variant, seed``; ``<memory>_kib`` of every on-chip memory; ``energy_pj`` per inference, as in all
+        ratios with static power x time where both are known; ``ratio``, the baseline's energy of that seed on *its*
+        fitted machine over this. No bounds: prices are not shared.
     """
     sized: dict[str, tuple[Accelerator, list[EnergyEstimate]]] = {}
     for variant, group in comparison.estimates.items():
         counts = [each.operations for each in group]
         machine = fitted(group[0].accelerator, *counts)
         sized[variant] = machine, [estimate(each, machine) for each in counts]
-    base = [each.energy_pj for each in sized[comparison.baseline][1]]
+    base = [each.compared_pj for each in sized[comparison.baseline][1]]
     rows = [
         {
             "variant": variant,
             "seed": seed,
             **_sizes(machine),
-            "energy_pj": each.energy_pj,
-            "ratio": own / each.energy_pj,
+            "energy_pj": each.compared_pj,
+            "ratio": own / each.compared_pj,
         }
         for variant, (machine, group) in sized.items()
         for seed, each, own in zip(comparison.seeds, group, base, strict=True)

@@ -10,6 +10,7 @@ from ..sim.errors import InvalidInput
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..energy.accelerator import Accelerator
     from ..energy.estimate import EnergyEstimate
     from ..energy.replayed import Replayed
 
@@ -43,13 +44,23 @@ def by_seed(estimates: Mapping[str, Sequence[EnergyEstimate]], where: str) -> tu
             )
         expected = found
         ordered[name] = tuple(group[index] for index in order)
-    machines = sorted({estimate.accelerator.name for group in ordered.values() for estimate in group})
-    if len(machines) > 1:
+    _check_machines([estimate.accelerator for group in ordered.values() for estimate in group], where)
+    return expected or (), ordered
+
+
+def _check_machines(machines: Sequence[Accelerator], where: str) -> None:
+    names = sorted({machine.name for machine in machines})
+    if len(names) > 1:
         raise InvalidInput(
-            f"compare: {where} mixes the accelerators {', '.join(machines)}; energies of different machines never "
+            f"compare: {where} mixes the accelerators {', '.join(names)}; energies of different machines never "
             f"enter one ratio: give one mapping per accelerator (others=)"
         )
-    return expected or (), ordered
+    for machine in machines:
+        if part := machines[0].unlike(machine):
+            raise InvalidInput(
+                f"compare: {where} mixes two accelerators of the name {machine.name!r}, which differ in {part}; "
+                f"energies of different machines never enter one ratio: price all variants on one of them"
+            )
 
 
 def check_same_data(estimates: Estimates) -> None:

@@ -274,8 +274,8 @@ def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> 
     amount = f"{number(extra / unit.size)} of {number(live / unit.size)} {unit.name} ({share} %)"
     time = ""
     group = comparison.estimates[variant]
-    slow = [result.latency_s for result in group]
-    fast = [folded(result).latency_s for result in group]
+    slow = [result.seconds_per_inference for result in group]
+    fast = [folded(result).seconds_per_inference for result in group]
     pairs = [(x, y) for x, y in zip(slow, fast, strict=True) if x is not None and y is not None]
     if pairs:
         with_gate, without = np.mean(pairs, axis=0).tolist()

@@ -239,7 +239,7 @@ class _LayerOnArray:
         pairs = executed(self.layer, self.operations.synaptic, dense=dense, nonzero_only=False)
         return (first_step_only(pairs) if self._once else pairs) // self.layer.run_length
 
-    def _at_work(self, per_step: int, interval: int = 1) -> Counts:
+    def _at_work(self, per_step: int | Counts, interval: int = 1) -> Counts:
         """A constant in every ``interval``-th step in which the array runs this layer."""
         result = np.zeros(self.shape, np.int64)
         result[self.layer.delay : self.schedule.steps : interval] = per_step
@@ -262,14 +262,13 @@ class _LayerOnArray:
     @property
     def input_words(self) -> list[Counts]:
         """Words read from the source's buffer for one inference; self-connections read those of the step before."""
-        layer, memory, bits = self.layer, self.source.buffer, self.source.element_bits
-        matrix, passes = self._matrix, self.schedule.input_passes
-        streamed = self._at_work(words(matrix.groups * matrix.positions * matrix.taps * passes, bits, memory))
+        layer, matrix, passes = self.layer, self._matrix, self.schedule.input_passes
+        streamed = self._at_work(self.source.run_words(matrix.groups * matrix.positions * matrix.taps * passes))
         if not self._skips:
             return [streamed]
         scan = delayed(self.source.words, layer.delay)
         if layer.input_kind == "analog":
-            scan = self._at_work(words(layer.inputs, bits, memory))
+            scan = self._at_work(self.source.run_words(layer.inputs))
         return [np.minimum(passes * scan, streamed)]
 
     def _weight_words(self) -> Counts:

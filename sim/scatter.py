@@ -53,6 +53,7 @@ def scatter_actions(
     workload = operations.workload
     for layer in workload.layers:
         check_layer(layer, workload, grid)
+        _check_kernels(layer, grid)
     operations = as_delivered(operations, grid.dataflow.graded)
     placement = place(workload, grid, operations.steps)
     sharing, batch = Sharing(workload, grid, placement, (operations.steps, operations.samples)), grid.hardware_batch
@@ -78,6 +79,15 @@ def scatter_actions(
         seconds[layer.name] = work.seconds(sharing.actions(counts, layer.name))
     pooling = {"pooling adds": "event scatter pools by address arithmetic into the pooled potential"}
     return sharing.per_inference(counts), seconds, OMITTED | pooling | sharing.omitted | omitted(workload)
+
+
+def _check_kernels(layer: Layer, grid: Grid) -> None:
+    flow = grid.dataflow
+    if layer.weights and layer.input_kind == "graded" and (flow.weight_layout, flow.graded) == ("kernel_major", "events"):
+        raise InvalidInput(
+            f"layer {layer.name!r}: graded values as unit events are not counted for weights in kernel_major; set "
+            f"graded: value, or weight_layout: tap_major"
+        )
 
 
 @dataclass(frozen=True)
@@ -117,11 +127,6 @@ class _LayerOnScatter:
             raise InvalidInput(
                 f"layer {layer.name!r}: what its events fetch of weights in kernel_major depends on where they are, so "
                 f"counts are not enough: give this machine the trace itself, or set weight_layout: tap_major"
-            )
-        if layer.input_kind == "graded" and self.grid.dataflow.graded == "events":
-            raise InvalidInput(
-                f"layer {layer.name!r}: graded values as unit events are not counted for weights in kernel_major; set "
-                f"graded: value, or weight_layout: tap_major"
             )
         fetched, busy = found.words, found.cycles
         if layer.input_kind == "analog" and self.grid.compute.analog_zero == "dense":

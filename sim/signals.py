@@ -63,7 +63,7 @@ class SpikeTraffic:
     Attributes
     ----------
     words : int64 array (steps, samples)
-        Of the first memory's width, wherever the signal lives.
+        Of the memory that holds it.
     levels : tuple of Memory
         The memories that may hold spikes, inner to outer.
     level : int64 array (samples,)
@@ -86,10 +86,9 @@ class SpikeTraffic:
     held: NDArray[np.int64]
     element_bits: int
 
-    @property
-    def buffer(self) -> Memory:
-        """The first memory, whose words are counted."""
-        return self.levels[0]
+    def run_words(self, elements: int) -> NDArray[np.int64]:
+        """Words of a packed run of so many elements in the memory that holds the signal, int64 (samples,)."""
+        return -(-elements * self.element_bits // _word_bits(self.levels, self.level))
 
     def charge(self, counts: dict[Key, Counts], layer: str, action: str, moved: Counts) -> None:
         """Add ``moved`` words, read or written, to the memory that holds the signal."""
@@ -114,9 +113,15 @@ def spike_traffic(operations: OperationCounts, grid: Grid) -> dict[str, SpikeTra
         bits = _bits(operations, signal, grid)
         held, beside = _held(bits, grid), [found[name] for name in kept]
         fits = np.array([held + _taken(beside, place) <= memory.bits for place, memory in enumerate(levels)])
-        words = -(-bits // levels[0].word_bits)
-        found[signal] = SpikeTraffic(words, levels, fits.argmax(axis=0), held, width[signal])
+        level = fits.argmax(axis=0)
+        words = -(-bits // _word_bits(levels, level))
+        found[signal] = SpikeTraffic(words, levels, level, held, width[signal])
     return {signal: found[signal] for signal in workload.signals}
+
+
+def _word_bits(levels: tuple[Memory, ...], level: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bits of a word of the memory that holds a signal, int64 (samples,)."""
+    return np.array([memory.word_bits for memory in levels], np.int64)[level]
 
 
 def spike_bits(operations: OperationCounts, grid: Grid) -> int:

@@ -128,7 +128,7 @@ class Elementwise:
         found = []
         for source, (_, shape, _) in zip(self.sources, self.layer.reads, strict=True):
             elements = self.layer.window_inputs if isinstance(self.layer, PoolingLayer) else math.prod(shape)
-            streamed = np.full(self.shape, words(elements, source.element_bits, source.buffer), np.int64)
+            streamed = np.broadcast_to(source.run_words(elements), self.shape)
             if self._scatters:
                 found.append(source.words)
             else:

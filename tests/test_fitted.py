@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Conv2d, Identity, Linear, Workload
 from typer.testing import CliRunner
 
+LEAKY = Path(__file__).parent / "cases" / "leaking-grid.yaml"
 CHIP, ARRAY = load_accelerator("event-driven-45nm"), load_accelerator("grid-45nm")
 CONV = Conv2d(
     name="conv", in_shape=(2, 16, 16), out_channels=32, kernel_size=3, padding=1, bias=True, channel_vectors=2
@@ -176,6 +178,58 @@ def test_two_memories_for_one_kind_of_data_are_refused(operations):
 def test_no_network_is_refused():
     with pytest.raises(InvalidInput, match="no operation counts given"):
         fitted(CHIP)
+
+
+# Beside what else a machine can do ------------------------------------------------------------------------------------
+def on(machine, flow=None, **change):
+    """The machine with some fields of its architecture, and of its dataflow, changed."""
+    grid = machine.architecture
+    return replace(machine, architecture=replace(grid, dataflow=replace(grid.dataflow, **(flow or {})), **change))
+
+
+def test_unit_events_of_graded_values_have_room(tmp_path):
+    """4 steps x 8 values of 20 are 640 addresses of 3 bits: 1,920 bits, beside 96 as values."""
+    net = Workload(
+        name="net",
+        input_shape=(8,),
+        input_kind="graded",
+        layers=(Linear(name="fc", in_shape=(8,), out_features=4, input_kind="graded", weight_kind="integer", weight_bits=8),),
+    )
+    with TraceWriter(tmp_path / "t.zarr", net, 4) as writer:
+        writer.append({"input": np.full((4, 1, 8), 20), "fc": np.zeros((4, 1, 4), bool)})
+    operations, machine = count(SpikeTrace.open(tmp_path / "t.zarr")), on(CHIP, {"graded": "events"})
+    assert memory_needs(operations, machine.architecture)["spike"] == 4 * 8 * 20 * 3
+    small = fitted(machine, operations)
+    assert "dram" not in set(estimate(operations, small).table["component"])
+
+
+@pytest.mark.parametrize("machine", [CHIP, ARRAY], ids=["scatter", "array"])
+def test_a_hardware_batch_needs_room_for_all_of_its_spikes_and_states_and_one_set_of_weights(operations, machine):
+    one, four = (memory_needs(operations, on(machine, hardware_batch=batch).architecture) for batch in (1, 4))
+    assert four == {"weight": one["weight"], "potential": 4 * one["potential"], "spike": 4 * one["spike"]}
+
+
+def test_a_reloaded_network_takes_nothing_from_dram_but_its_load(operations):
+    machine = fitted(on(CHIP, weights="reload", hardware_batch=2), operations)
+    moved = estimate(operations, machine).actions.counts
+    load = sum(int(n.sum()) for key, n in moved.items() if key[1:] == ("dram", "read"))
+    words = 2 * 9 * 32 // 2 + 2 * 32 // 2 + 32 * 256 * 10 // 2  # two of 32 bits in a word of 64
+    assert (load, [key for key in moved if key[1:] == ("dram", "write")]) == (3 * words // 2, [])
+
+
+@pytest.mark.parametrize("kind", ["leakage", "static"])
+def test_what_leaks_is_not_fitted(operations, kind):
+    machine = load_accelerator(LEAKY)
+    with pytest.raises(InvalidInput, match="not known at another capacity"):
+        fitted(replace(machine, **{"leakage": {"leakage": {}, "static": machine.leakage}[kind]}), operations)
+
+
+def test_static_power_outside_the_fitted_memories_is_in_their_row(operations):
+    machine = load_accelerator(LEAKY)
+    nothing = {name: machine.leakage["dram"] for name in machine.leakage}
+    machine = replace(machine, leakage=nothing)
+    rows = fitted_rows(compare({"fp32": [estimate(operations, machine)]}, "fp32"))
+    assert rows["energy_pj"].tolist() == [estimate(operations, fitted(machine, operations)).total_pj]
 
 
 # Report ---------------------------------------------------------------------------------------------------------------

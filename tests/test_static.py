@@ -24,7 +24,7 @@ from spikejoule.reports.chips import three_numbers
 from spikejoule.reports.compare import compare
 from spikejoule.reports.made_of import made_of
 from spikejoule.reports.sections import build_report
-from spikejoule.sim.action_table import read_actions, write_actions
+from spikejoule.sim.action_table import action_table, read_actions, write_actions
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import ActionCounts
 from spikejoule.sim.synthetic import bernoulli_counts, scaled_counts
@@ -217,7 +217,8 @@ def own_energy(result, layer):
     rows, seconds = result.table, result.actions.seconds
     if layer:
         rows, seconds = rows[rows["layer"] == layer], {layer: seconds[layer]}
-    return rows["energy_pj"].sum() + 2e9 * sum(times.sum(axis=0).mean() for times in seconds.values())
+    times = sum(each.sum(axis=0).mean() for each in seconds.values()) / result.actions.hardware_batch
+    return rows["energy_pj"].sum() + 2e9 * times
 
 
 def test_a_sweep_compares_totals():
@@ -394,9 +395,65 @@ def test_a_trace_in_machine_time_has_no_drain_of_its_own(trace):
 
 
 def test_the_amount_of_a_pipelined_chip_is_its_own_steps(trace):
-    shared = shared_counts(*([on_chip(trace, "truenorth", mode=mode)] for mode in ("single", "pipelined")))
-    place = shared.keys.index("static_power.core")
-    assert (shared.base[place], shared.variant[place]) == (5, 3)
+    for mode, steps in (("single", 5), ("pipelined", 3)):
+        result = on_chip(trace, "truenorth", mode=mode)
+        shared = shared_counts([result], [result])
+        assert shared.base[shared.keys.index("static_power.core")] == steps
+
+
+def test_two_modes_of_one_chip_enter_no_ratio(trace):
+    single, pipelined = (on_chip(trace, "truenorth", mode=mode) for mode in ("single", "pipelined"))
+    with pytest.raises(InvalidInput, match="which differ in architecture"):
+        shared_counts([single], [pipelined])
+
+
+# Hardware batches of a grid that leaks ------------------------------------------------------------------------------
+def batched(batch, rate=0.3):
+    machine = replace(LEAKY, architecture=replace(LEAKY.architecture, hardware_batch=batch))
+    return estimate(bernoulli_counts(NET, rate, steps=3, seed=1), machine)
+
+
+def test_static_power_of_a_batch_is_paid_once_by_all_of_it():
+    """2 mW for the time of four inferences, which finish together."""
+    result = batched(4)
+    own = 2e9 * result.latency_s / 4
+    layers = sum(result.layer_static_pj(layer.name) for layer in NET.layers)
+    both = (result.actions, action_table(result.actions))
+    stored = [float(price_static(each, result.accelerator)["energy_pj"].sum()) for each in both]
+    assert [result.static_pj, layers, *stored] == pytest.approx([own] * 4)
+
+
+def test_ratios_shares_and_sweeps_of_a_batch_take_the_time_of_one_inference():
+    base, variant = batched(4), batched(4, rate=0.1)
+    shared = shared_counts([base], [variant])
+    amounts = [float(n[shared.keys.index("static_power.machine")]) for n in (shared.base, shared.variant)]
+    assert amounts == pytest.approx([base.latency_s / 4, variant.latency_s / 4])
+    assert shared.ratio == pytest.approx(base.compared_pj / variant.compared_pj)
+    gap = energy_shares([base], [variant])
+    assert sum(gap.energy_pj.values()) == pytest.approx(variant.compared_pj - base.compared_pj)
+    row = sweep(NET, base.accelerator, rates=[0.3], steps=[2]).iloc[0]
+    assert row["static_pj"] == pytest.approx(2e9 * row["latency_s"] / 4)
+    assert row["compared_pj"] == pytest.approx(row["energy_pj"] + row["static_pj"])
+
+
+@pytest.mark.parametrize(("layer", "signal"), [("conv", "input"), ("", "conv")])
+def test_break_even_rates_of_a_batch_take_the_time_of_one_inference(layer, signal):
+    reference, variant = batched(4), batched(4, rate=0.2)
+    row, limit = break_even(variant, reference).set_index("layer").loc[layer], own_energy(reference, layer)
+    factors = (factor * row["machine_rate"] / row["rate"] for factor in (0.97, 1.03))
+    counts = (scaled_counts(variant.operations, {signal: factor}) for factor in factors)
+    below, above = (own_energy(estimate(each, variant.accelerator), layer) for each in counts)
+    assert below < limit < above
+
+
+def test_machines_of_one_name_with_other_batches_enter_no_ratio():
+    sides = [batched(1)], [batched(4)]
+    with pytest.raises(InvalidInput, match="which differ in architecture"):
+        shared_counts(*sides)
+    with pytest.raises(InvalidInput, match="different accelerators"):
+        energy_shares(*sides)
+    with pytest.raises(InvalidInput, match="different accelerators"):
+        break_even(sides[0][0], sides[1][0])
 
 
 # Reports of a grid that leaks -----------------------------------------------------------------------------------------

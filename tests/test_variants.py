@@ -1,5 +1,7 @@
 """Variants on a machine that cannot run all of them: the reason is kept, and damage is never taken for one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from spikejoule.energy.accelerator import load_accelerator
@@ -38,15 +40,26 @@ def test_a_machine_that_runs_all_refuses_none(traces):
     assert (list(priced.estimates), priced.refused) == (["plain", "gated"], {})
 
 
+@pytest.mark.parametrize("layout", ["tap_major", "kernel_major"])
+def test_traces_that_a_grid_cannot_run_have_a_reason_too(traces, layout):
+    grid = GRID.architecture
+    flow = replace(grid.dataflow, weight_layout=layout, state_run="element")
+    machine = replace(GRID, architecture=replace(grid, dataflow=flow, neuron=replace(grid.neuron, supports=())))
+    priced = estimate_variants(traces, machine, "plain")
+    assert list(priced.estimates) == ["plain"]
+    assert "'fc' has a live gate" in priced.refused["gated"]
+
+
 def test_a_refused_baseline_is_an_error(traces):
     with pytest.raises(InvalidInput, match="loihi1-sanafe cannot run the baseline 'gated': layer 'fc'"):
         estimate_variants(traces, LOIHI, "gated")
 
 
-def test_a_damaged_trace_is_an_error_and_no_refusal(traces, tmp_path):
+@pytest.mark.parametrize("machine", [LOIHI, GRID], ids=["chip", "grid"])
+def test_a_damaged_trace_is_an_error_and_no_refusal(traces, tmp_path, machine):
     traces["damaged"] = [recorded(tmp_path / "c.zarr")]
     for path in (tmp_path / "c.zarr").rglob("*"):
         if path.is_file() and path.suffix != ".json":
             path.write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match=r"c\.zarr"):
-        estimate_variants(traces, LOIHI, "plain")
+        estimate_variants(traces, machine, "plain")
