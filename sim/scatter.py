@@ -83,7 +83,11 @@ def scatter_actions(
 
 def _check_kernels(layer: Layer, grid: Grid) -> None:
     flow = grid.dataflow
-    if layer.weights and layer.input_kind == "graded" and (flow.weight_layout, flow.graded) == ("kernel_major", "events"):
+    if (
+        layer.weights
+        and layer.input_kind == "graded"
+        and (flow.weight_layout, flow.graded) == ("kernel_major", "events")
+    ):
         raise InvalidInput(
             f"layer {layer.name!r}: graded values as unit events are not counted for weights in kernel_major; set "
             f"graded: value, or weight_layout: tap_major"

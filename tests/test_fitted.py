@@ -193,7 +193,9 @@ def test_unit_events_of_graded_values_have_room(tmp_path):
         name="net",
         input_shape=(8,),
         input_kind="graded",
-        layers=(Linear(name="fc", in_shape=(8,), out_features=4, input_kind="graded", weight_kind="integer", weight_bits=8),),
+        layers=(
+            Linear(name="fc", in_shape=(8,), out_features=4, input_kind="graded", weight_kind="integer", weight_bits=8),
+        ),
     )
     with TraceWriter(tmp_path / "t.zarr", net, 4) as writer:
         writer.append({"input": np.full((4, 1, 8), 20), "fc": np.zeros((4, 1, 4), bool)})
@@ -226,7 +228,7 @@ def test_what_leaks_is_not_fitted(operations, kind):
 
 def test_static_power_outside_the_fitted_memories_is_in_their_row(operations):
     machine = load_accelerator(LEAKY)
-    nothing = {name: machine.leakage["dram"] for name in machine.leakage}
+    nothing = dict.fromkeys(machine.leakage, machine.leakage["dram"])
     machine = replace(machine, leakage=nothing)
     rows = fitted_rows(compare({"fp32": [estimate(operations, machine)]}, "fp32"))
     assert rows["energy_pj"].tolist() == [estimate(operations, fitted(machine, operations)).total_pj]

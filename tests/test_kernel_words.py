@@ -190,6 +190,27 @@ def test_counts_alone_are_refused(tmp_path):
     assert (needs_spikes(SCATTER), needs_spikes(TAP_MAJOR)) == (True, False)
 
 
+def test_unit_events_are_refused_before_anything_is_asked_for(tmp_path):
+    net = [replace(CONV, input_kind="graded"), FC]
+    trace, _ = recorded(tmp_path / "t.zarr", net, input_kind="graded")
+    grid = replace(SCATTER, dataflow=replace(KERNEL_MAJOR, graded="events"))
+    for run in (lambda: execute(count(trace), grid), lambda: execute_trace(trace, count(trace), grid)):
+        with pytest.raises(InvalidInput, match="'conv': graded values as unit events are not counted"):
+            run()
+
+
+def test_a_hardware_batch_shares_no_words_and_takes_the_cycles_of_all(tmp_path):
+    """All 9 places fire; corners need 6 words of the 2 kernels, edges 6 or 8 to 10, the middle 10: as walked."""
+    layer = Conv2d(name="conv", in_shape=(1, 3, 3), out_channels=2, kernel_size=3, padding=1)
+    trace, values = recorded(tmp_path / "t.zarr", [layer], steps=1, samples=2, rate=1.1)
+    expected = sum(walked(layer, tuple(index), 64) for index in np.argwhere(values["input"][0, 0]))
+    one, three = (execute_trace(trace, count(trace), replace(SCATTER, hardware_batch=batch)) for batch in (1, 3))
+    assert one.counts["conv", "weights", "read"].tolist() == [[expected] * 2]
+    assert three.counts["conv", "weights", "read"].tolist() == [[expected] * 2]
+    assert three.seconds["conv"].tolist() == (3 * one.seconds["conv"]).tolist()
+    assert three.seconds_per_inference.tolist() == one.seconds_per_inference.tolist()
+
+
 def test_shared_words_of_potentials_are_refused():
     with pytest.raises(InvalidInput, match="kernel_major .* set state_run: element"):
         replace(SCATTER, dataflow=replace(KERNEL_MAJOR, state_run="cout"))

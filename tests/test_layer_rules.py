@@ -21,6 +21,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import execute
 from spikejoule.sim.operations import count
 from spikejoule.sim.signals import element_bits, lifetimes
+from spikejoule.sim.synthetic import bernoulli_counts
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import (
     LAYER_TYPES,
@@ -711,3 +712,28 @@ def test_every_network_is_recorded_counted_and_priced(tmp_path, name, residual, 
     else:
         with pytest.raises(InvalidInput, match="has a live gate, which many-core chips cannot run"):
             estimate(trace, loihi)
+
+
+# Spikes that do not fit in their first memory -------------------------------------------------------------------------
+@pytest.mark.parametrize(("kib", "name", "words"), [(1, "middle", 2), (1 / 1024, "dram", 3)])
+def test_spikes_that_leave_their_first_memory_move_in_words_of_the_one_that_holds_them(kib, name, words):
+    """64 addresses of 6 bits are 384: 6 words of 64 bits, 2 of 256 and 3 of 128; a pass writes and reads them."""
+    net = Workload(name="net", input_shape=(64,), layers=(Linear(name="fc", in_shape=(64,), out_features=2),))
+    middle = Memory(name="middle", holds=("spike",), kib=kib, word_bits=256)
+    first, last = with_memory("spikes", 32, SCATTER).memories[:3], replace(SCATTER.memories[3], word_bits=128)
+    grid = replace(SCATTER, memories=(*first, middle, last))
+    counts = execute(bernoulli_counts(net, {"input": 1.0, "fc": 0.0}, steps=1), grid).counts
+    assert (counts["input", name, "write"].item(), counts["fc", name, "read"].item()) == (words, words)
+
+
+def test_maps_that_leave_their_first_memory_are_streamed_in_words_of_the_one_that_holds_them():
+    """Two classes are one pass of the columns over 64 bits of a map: a word of 256 bits."""
+    net = Workload(name="net", input_shape=(64,), layers=(Linear(name="fc", in_shape=(64,), out_features=2),))
+    grid = replace(
+        DENSE, memories=(*DENSE.memories[:2], *with_memory("spikes", 32, DENSE).memories[2:3], DENSE.memories[3])
+    )
+    wide = replace(grid, memories=(*grid.memories[:3], replace(grid.memories[3], word_bits=256)))
+    narrow = replace(grid, memories=(*grid.memories[:3], replace(grid.memories[3], word_bits=16)))
+    operations = bernoulli_counts(net, {"input": 1.0, "fc": 0.0}, steps=1)
+    for machine, words in ((wide, 1), (narrow, 4)):
+        assert execute(operations, machine).counts["fc", "dram", "read"].item() == words

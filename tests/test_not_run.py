@@ -7,8 +7,10 @@ import pytest
 from spikejoule import cli
 from spikejoule.energy.accelerator import load_accelerator
 from spikejoule.energy.estimate import estimate
+from spikejoule.energy.replayed import replay_trace
 from spikejoule.reports.cautions import ratio_cautions
-from spikejoule.sim.synthetic import bernoulli_counts
+from spikejoule.sim.parameters import LayerParameters
+from spikejoule.sim.synthetic import bernoulli_counts, scaled_counts
 from spikejoule.sim.trace import SpikeTrace, TraceWriter
 from spikejoule.sim.workload import Linear, Workload
 from typer.testing import CliRunner
@@ -51,6 +53,16 @@ def test_a_machine_that_computes_in_float_runs_float(tmp_path):
 def test_counts_without_a_trace_have_not_run():
     result = estimate(bernoulli_counts(NET, 0.5, steps=2), load_accelerator(GRID))
     assert result.not_run == ("these counts come from no recorded trace",)
+
+
+def test_a_replay_has_run_at_its_own_width_and_its_scaled_spikes_have_not(tmp_path):
+    trace = recorded(tmp_path / "trace.zarr")
+    parameters = {"fc": LayerParameters(weights=np.eye(4, 6), threshold=np.ones(4), leak=0.5)}
+    replayed, machine = replay_trace(trace, parameters, 16, load_accelerator(GRID)), load_accelerator(GRID)
+    assert replayed.estimate.not_run == ()
+    narrower = replace(replayed.operations, workload=replace(NET, state_bits=8, state_type="fixed"))
+    for counts in (narrower, scaled_counts(replayed.operations, {"input": 0.5})):
+        assert estimate(counts, machine).not_run == ("these counts come from no recorded trace",)
 
 
 def test_the_json_form_holds_the_reasons(tmp_path):
