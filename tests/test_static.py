@@ -23,7 +23,9 @@ from spikejoule.reports.blocks import Paragraph
 from spikejoule.reports.chips import three_numbers
 from spikejoule.reports.compare import compare
 from spikejoule.reports.made_of import made_of
+from spikejoule.reports.numbers import number
 from spikejoule.reports.sections import build_report
+from spikejoule.reports.words import gate_sentence
 from spikejoule.sim.action_table import action_table, read_actions, write_actions
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.execution import ActionCounts
@@ -501,6 +503,16 @@ def test_what_the_gate_costs_has_the_static_part_of_its_time(comparison):
     still = rows.loc["static power \N{MULTIPLICATION SIGN} time"]
     assert still["difference_pj"] == pytest.approx(2e9 * (with_gate - without))
     assert rows["live_pj"].sum() == pytest.approx(np.mean([each.total_pj for each in live]))
+
+
+def test_the_time_of_a_gate_is_that_of_one_inference_of_a_batch():
+    grid = LEAKY.architecture
+    machine = replace(LEAKY, architecture=replace(grid, hardware_batch=4, clock_hz=1e4))
+    live = estimate(bernoulli_counts(net("binary", "live"), 0.1, steps=3), machine)
+    made = compare({"AGMM": [live]}, "AGMM")
+    with_gate, without = (each.latency_s / 4 for each in (live, tables.folded(live)))
+    times = f"and {number(1e3 * (with_gate - without))} of {number(1e3 * with_gate)} ms per inference"
+    assert times in gate_sentence(made, "AGMM", tables.gate_cost(made))
 
 
 def test_the_section_on_the_ratio_speaks_of_powers(comparison):
