@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,7 @@ from .files import replacing
 from .layers import INPUT, Layer
 from .mesh import Event
 from .parameters import LayerParameters, Prepared, Real
-from .populations import populations
+from .populations import depths, populations
 from .workload import Workload
 
 MOST_EDGES = 20_000_000  # about a gigabyte of YAML
@@ -51,7 +52,7 @@ def export_sanafe(
     workload : Workload
         Layers with neurons, and layers that join their current; its input are spikes.
     parameters : mapping of layer name to LayerParameters
-        Leak, threshold and bias the same at every step.
+        Leak, threshold and bias the same at every step; of a readout's bias only the sum over steps matters.
     inputs : array (steps, *input_shape)
         The spikes of one sample.
     machine : Event
@@ -75,14 +76,16 @@ def export_sanafe(
     ------
     InvalidInput
         What SANA-FE's format cannot say: several chips, packets other than one per core, a fixed step, parameters that
-        change from step to step, gates, other inputs than spikes; missing parameters or prices; or more than
-        ``MOST_EDGES`` edges.
+        change from step to step, live gates and gains by step, other inputs than spikes; missing parameters or prices;
+        or more than ``MOST_EDGES`` edges.
 
     Notes
     -----
     Every neuron runs from the first machine step on, as ``replay(..., delay=1)`` does: with a bias, deeper layers
-    charge before the first spike can reach them. A readout becomes a neuron whose threshold no potential meets. Letters
-    of a layer's name that SANA-FE takes for its own syntax become underscores.
+    charge before the first spike can reach them, and all go on charging to the last. A readout becomes a neuron whose
+    threshold no potential meets. It only sums, so its bias over the steps of the input is spread evenly over the steps
+    of the run: after the last of them its potential holds that bias once, as trained, at every earlier one a part of
+    it. Letters of a layer's name that SANA-FE takes for its own syntax become underscores.
 
     References
     ----------
@@ -175,17 +178,27 @@ class _Network:
     ) -> None:
         self.workload, self.machine, self.cores, self.scale = workload, machine, cores, scale
         self.inputs = inputs.reshape(len(inputs), -1)
-        self.items = [Prepared.prepare(item, parameters, Real(), len(inputs)) for item in populations(workload)]
+        self.run_steps = len(inputs) + max(depths(workload).values())
+        prepared = [Prepared.prepare(item, parameters, Real(), len(inputs)) for item in populations(workload)]
+        self.items = [own if own.spiking else self._spread_bias(own) for own in prepared]
         self.names = _plain_names([INPUT, *(own.item.name for own in self.items)])
         for own in self.items:
             self._check_parameters(own)
+
+    def _spread_bias(self, own: Prepared) -> Prepared:
+        """A readout without leak sums its bias, so only the total counts; it is a constant of every step there."""
+        by_step = np.broadcast_to(own.bias, (len(self.inputs), own.bias.shape[1]))
+        return replace(own, bias=by_step.sum(axis=0, keepdims=True) / self.run_steps)
 
     def _check_parameters(self, own: Prepared) -> None:
         name, wanted = own.item.name, unit(own.item.layer, self.machine)
         for what in ("leak", "threshold", "bias"):
             values = getattr(own, what)
             if (values != values[:1]).any():
-                raise InvalidInput(f"SANA-FE export: layer {name!r}: {what} changes from step to step; it cannot there")
+                raise InvalidInput(
+                    f"SANA-FE export: layer {name!r}: {what} changes from step to step; SANA-FE's neurons have one for "
+                    f"all steps; give {what} as one number, or one per channel"
+                )
         for layer in own.item.synapses:
             if unit(layer, self.machine) != wanted:
                 raise InvalidInput(
@@ -212,6 +225,10 @@ class _Network:
     def write(self, file: IO[str]) -> None:
         groups = [self._input_group(), *(self._group(own) for own in self.items)]
         head = _dump({"network": {"name": _plain_names([self.workload.name])[self.workload.name], "groups": groups}})
+        file.write(f"# {len(self.inputs)} steps of input; run for {self.run_steps}: one more for each layer of depth\n")
+        readouts = [self.names[own.item.name] for own in self.items if not own.spiking and own.bias.any()]
+        if readouts:
+            file.write(f"# {', '.join(readouts)}: bias is its sum over the input's steps / {self.run_steps}\n")
         file.write(f"{head}  edges:\n")
         for own in self.items:
             for layer, weights in zip(own.item.synapses, own.weights, strict=True):
@@ -278,14 +295,18 @@ class _Network:
 
 def _check(workload: Workload, machine: Event, inputs: NDArray, prices_pj: Mapping[str, float]) -> None:
     """Refuse what the format cannot say."""
-    gated = [layer.name for layer in workload.layers if layer.gate is not None]
+    gated = {kind: [layer.name for layer in workload.layers if layer.gate == kind] for kind in ("live", "per_step")}
     reasons = {
         f"the machine sends one packet per {machine.packet_per}; SANA-FE sends one per core": machine.packet_per
         != "core",
         "the machine numbers its tiles by row; SANA-FE does by column": machine.mesh.id_order != "column",
         "the machine has a fixed step; SANA-FE times events": machine.latency_s is None,
-        f"the input is {workload.input_kind}; SANA-FE's input neurons spike": workload.input_kind != "spike",
-        f"layer {', '.join(gated)} has a gate; freeze and fold it first": bool(gated),
+        f"the input is {workload.input_kind}; SANA-FE's input neurons spike; take a network whose input is spikes, such "
+        f"as one trained on digits-events": workload.input_kind != "spike",
+        f"layer {', '.join(gated['live'])} has a live gate, which depends on the data; freeze it: export the run of the "
+        f'frozen variant, such as "BSNN + AGMM, frozen"': bool(gated["live"]),
+        f"layer {', '.join(gated['per_step'])} has a gain for each step, so its leak and threshold change from step to "
+        f"step, which SANA-FE's neurons cannot; use a constant gain": bool(gated["per_step"]),
     }
     for reason, holds in reasons.items():
         if holds:
