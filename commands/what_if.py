@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -110,14 +111,17 @@ def export(
     ],
     accelerator: AcceleratorOption = "loihi1-sanafe",
     sample: Annotated[int, typer.Option(min=0, help="The sample whose input is written.")] = 0,
-    scale: Annotated[float, typer.Option(help="Factor on potentials, which SANA-FE rounds to 1/64.")] = 2.0**20,
+    scale: Annotated[float, typer.Option(help="Factor on potentials: SANA-FE rounds to 1/64, up to 2^25.")] = 2.0**16,
 ) -> None:
-    """Write a network, one sample's input and its mapping for the simulator SANA-FE: a second opinion."""
+    """Write a network, one sample's input and its mapping for the simulator SANA-FE: a second opinion.
+
+    The input must be spikes, and gates frozen. Prints our own figures of the run that SANA-FE makes of it: biases act
+    there from its first step to its last, so they are not those of 'estimate'.
+    """
     from ..energy.accelerator import load_accelerator
     from ..sim.mesh import Event
     from ..sim.parameter_file import PARAMETERS, load_parameters
-    from ..sim.populations import depths
-    from ..sim.sanafe import export_sanafe
+    from ..sim.sanafe import export_sanafe, run_as_sanafe
 
     machine, path = load_accelerator(accelerator), trace_path(trace)
     chip, opened = machine.architecture, open_trace(trace)
@@ -133,7 +137,14 @@ def export(
     prices_pj = {action: price.value for action, price in machine.prices.items()}
     for written in export_sanafe(opened.workload, parameters, spikes, chip, prices_pj, sanafe, scale=scale):
         print(written)
-    print(f"run SANA-FE for {opened.steps + max(depths(opened.workload).values())} steps")
+    run = run_as_sanafe(opened.workload, parameters, spikes, chip)
+    counts, energy_pj, seconds = Counter[str](), 0.0, sum(float(each.sum()) for each in run.seconds.values())
+    for (_, _, action), count in run.counts.items():
+        counts[action.partition(".")[0]] += int(count.sum())
+        energy_pj += prices_pj[action] * int(count.sum())
+    print(f"run SANA-FE for {run.steps} steps, {chip.timing} timing; the same run here:")
+    print(f"{counts['synop']:,} synaptic events, {counts['packet_out']:,} packets")
+    print(f"{energy_pj * 1e-6:.9g} uJ, {seconds * 1e6:.9g} us")
 
 
 def _numbers(option: str, text: str, kind: type[Number]) -> list[Number]:

@@ -22,13 +22,17 @@ from .cores import CoreMap, Run, map_to_cores, unit
 from .errors import InvalidInput
 from .files import replacing
 from .layers import INPUT, Layer
+from .manycore import ManyCoreActions, lay_out
 from .mesh import Event
+from .neurons import NEURON_MODELS
 from .parameters import LayerParameters, Prepared, Real
 from .populations import depths, populations
+from .replay import ReplayResult, replay
 from .workload import Workload
 
 MOST_EDGES = 20_000_000  # about a gigabyte of YAML
 WAYS = {"N": "north", "E": "east", "S": "south", "W": "west"}
+LARGEST = 2.0**25  # SANA-FE 2.2.9 holds leaking potentials at +-this, as measured: 2^31 of its 1/64
 UNITS = ("dense", "sparse", "conv")
 NEVER = 1e300  # the threshold of neurons that only sum
 PRICED = ("neuron_access", "neuron_update", "spike", "packet_in", "packet_out", *(f"synop.{name}" for name in UNITS))
@@ -64,7 +68,8 @@ def export_sanafe(
     mapping : see `map_to_cores`
     scale : float
         Factor on weights, thresholds, biases and resets. It changes no spike in exact arithmetic; SANA-FE's model of
-        Loihi cuts leaking potentials to multiples of 1/64, which a large power of two makes negligible.
+        Loihi cuts leaking potentials to multiples of 1/64, which a large power of two makes negligible, and holds them
+        at +-2^25, which scaled potentials must not reach.
 
     Returns
     -------
@@ -77,13 +82,15 @@ def export_sanafe(
     InvalidInput
         What SANA-FE's format cannot say: several chips, packets other than one per core, a fixed step, parameters that
         change from step to step, live gates and gains by step, other inputs than spikes; missing parameters or prices;
-        or more than ``MOST_EDGES`` edges.
+        potentials that reach 2^25 once scaled; or more than ``MOST_EDGES`` edges.
 
     Notes
     -----
     Every neuron runs from the first machine step on, as ``replay(..., delay=1)`` does: with a bias, deeper layers
-    charge before the first spike can reach them, and all go on charging to the last. A readout becomes a neuron whose
-    threshold no potential meets. It only sums, so its bias over the steps of the input is spread evenly over the steps
+    charge before the first spike can reach them, and all go on charging to the last. That is not the run that an
+    estimate of the skewed schedule prices, where a layer runs for the steps of the input: `run_as_sanafe` is.
+
+    A readout becomes a neuron whose threshold no potential meets. It only sums, so its bias over the steps of the input is spread evenly over the steps
     of the run: after the last of them its potential holds that bias once, as trained, at every earlier one a part of
     it. Letters of a layer's name that SANA-FE takes for its own syntax become underscores.
 
@@ -100,14 +107,77 @@ def export_sanafe(
             f"SANA-FE export: the network takes {cores.chips} chips, but SANA-FE knows one; use a smaller network, or "
             f"a machine with a larger mesh"
         )
-    network = _Network(workload, parameters, np.asarray(inputs), machine, cores, scale)
+    inputs = np.asarray(inputs)
+    network = _Network(workload, _spread_biases(workload, parameters, len(inputs)), inputs, machine, cores, scale)
     network.check_size()
+    _check_potentials(_replayed(workload, parameters, inputs)[1], scale)
     paths = Path(folder) / "architecture.yaml", Path(folder) / "network.yaml"
     with replacing(paths[1]) as temporary, temporary.open("w", encoding="utf-8") as file:
         network.write(file)
     with replacing(paths[0]) as temporary:
         temporary.write_text(_dump(_architecture(machine, prices_pj, network.most_inputs)), "utf-8")
     return paths
+
+
+def run_as_sanafe(
+    workload: Workload,
+    parameters: Mapping[str, LayerParameters],
+    inputs: NDArray,
+    machine: Event,
+    mapping: str | Mapping[str, Sequence[Run]] | None = None,
+) -> ManyCoreActions:
+    """What our own machine model does in the run that SANA-FE makes of an exported network.
+
+    Parameters
+    ----------
+    workload, parameters, inputs, machine, mapping
+        As given to `export_sanafe`, which has refused what this cannot run.
+
+    Returns
+    -------
+    ManyCoreActions
+        Of one sample and as many steps as SANA-FE is to run. Biases act in every one of them, so spikes, energy and
+        class may differ from the trace's and from an estimate's under the skewed schedule.
+    """
+    padded, again = _replayed(workload, parameters, np.asarray(inputs))
+    many = lay_out(workload, replace(machine, schedule="as_recorded"), mapping)
+    return many.run({INPUT: padded, **again.spikes}, again.updated)
+
+
+def _run_steps(workload: Workload, steps: int) -> int:
+    return steps + max(depths(workload).values())
+
+
+def _spread_biases(
+    workload: Workload, parameters: Mapping[str, LayerParameters], steps: int
+) -> dict[str, LayerParameters]:
+    """A readout sums without leak, so only the total of its bias counts; SANA-FE has a constant for every step."""
+    result = dict(parameters)
+    for item in populations(workload):
+        if not NEURON_MODELS[str(item.layer.neuron)].spikes:
+            bias = Prepared.prepare(item, parameters, Real(), steps).bias
+            total = np.broadcast_to(bias, (steps, bias.shape[1])).sum(axis=0)
+            result[item.name] = replace(parameters[item.name], bias=total / _run_steps(workload, steps))
+    return result
+
+
+def _replayed(
+    workload: Workload, parameters: Mapping[str, LayerParameters], inputs: NDArray
+) -> tuple[NDArray[np.bool_], ReplayResult]:
+    """The input (steps, 1, ...) with its empty steps, and every neuron from the first step on, a step of delay each."""
+    padded = np.zeros((_run_steps(workload, len(inputs)), 1, *workload.input_shape), np.bool_)
+    padded[: len(inputs), 0] = inputs != 0
+    spread = _spread_biases(workload, parameters, len(inputs))
+    return padded, replay(workload, spread, padded, delay=1, keep_potentials=True, keep_updated=True)
+
+
+def _check_potentials(again: ReplayResult, scale: float) -> None:
+    name, largest = max(((name, np.abs(x).max()) for name, x in again.potentials.items()), key=lambda entry: entry[1])
+    if largest * scale >= LARGEST:
+        raise InvalidInput(
+            f"SANA-FE export: a potential of {name!r} reaches {largest:g}, times scale {scale:g} more than the 2^25 at "
+            f"which SANA-FE holds it; give a scale below {LARGEST / largest:g}"
+        )
 
 
 def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: int) -> dict[str, Any]:
@@ -178,17 +248,11 @@ class _Network:
     ) -> None:
         self.workload, self.machine, self.cores, self.scale = workload, machine, cores, scale
         self.inputs = inputs.reshape(len(inputs), -1)
-        self.run_steps = len(inputs) + max(depths(workload).values())
-        prepared = [Prepared.prepare(item, parameters, Real(), len(inputs)) for item in populations(workload)]
-        self.items = [own if own.spiking else self._spread_bias(own) for own in prepared]
+        self.run_steps = _run_steps(workload, len(inputs))
+        self.items = [Prepared.prepare(item, parameters, Real(), len(inputs)) for item in populations(workload)]
         self.names = _plain_names([INPUT, *(own.item.name for own in self.items)])
         for own in self.items:
             self._check_parameters(own)
-
-    def _spread_bias(self, own: Prepared) -> Prepared:
-        """A readout without leak sums its bias, so only the total counts; it is a constant of every step there."""
-        by_step = np.broadcast_to(own.bias, (len(self.inputs), own.bias.shape[1]))
-        return replace(own, bias=by_step.sum(axis=0, keepdims=True) / self.run_steps)
 
     def _check_parameters(self, own: Prepared) -> None:
         name, wanted = own.item.name, unit(own.item.layer, self.machine)
@@ -301,10 +365,10 @@ def _check(workload: Workload, machine: Event, inputs: NDArray, prices_pj: Mappi
         != "core",
         "the machine numbers its tiles by row; SANA-FE does by column": machine.mesh.id_order != "column",
         "the machine has a fixed step; SANA-FE times events": machine.latency_s is None,
-        f"the input is {workload.input_kind}; SANA-FE's input neurons spike; take a network whose input is spikes, such "
-        f"as one trained on digits-events": workload.input_kind != "spike",
-        f"layer {', '.join(gated['live'])} has a live gate, which depends on the data; freeze it: export the run of the "
-        f'frozen variant, such as "BSNN + AGMM, frozen"': bool(gated["live"]),
+        f"the input is {workload.input_kind}; SANA-FE's input neurons spike; take a network whose input is spikes, "
+        f"such as one trained on digits-events": workload.input_kind != "spike",
+        f"layer {', '.join(gated['live'])} has a live gate, which depends on the data; freeze it: export the run of "
+        f'the frozen variant, such as "BSNN + AGMM, frozen"': bool(gated["live"]),
         f"layer {', '.join(gated['per_step'])} has a gain for each step, so its leak and threshold change from step to "
         f"step, which SANA-FE's neurons cannot; use a constant gain": bool(gated["per_step"]),
     }

@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 import yaml
 from spikejoule.energy.accelerator import load_accelerator
+from spikejoule.models.agmm import GateConfig
+from spikejoule.models.config import TrainConfig
+from spikejoule.models.record import record
+from spikejoule.models.train import train
 from spikejoule.sim import sanafe
 from spikejoule.sim.cores import Run
 from spikejoule.sim.errors import InvalidInput
+from spikejoule.sim.parameter_file import PARAMETERS, load_parameters
 from spikejoule.sim.parameters import LayerParameters
-from spikejoule.sim.sanafe import export_sanafe
+from spikejoule.sim.sanafe import export_sanafe, run_as_sanafe
 from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
 
 ROOT = Path(__file__).parent.parent
@@ -287,7 +292,7 @@ def test_networks_that_the_format_cannot_say_are_refused(tmp_path, monkeypatch):
     gated = replace(net, layers=(replace(net.layers[0], gate="live"), *net.layers[1:]))
     by_step = values | {"conv-1": replace(values["conv-1"], threshold=np.arange(1.0, 21.0).reshape(5, 4))}
     infinite = values | {"out": replace(values["out"], weights=np.full((3, 6), np.inf))}
-    with pytest.raises(InvalidInput, match="has a gate"):
+    with pytest.raises(InvalidInput, match="conv-1 has a live gate.*frozen"):
         export(tmp_path, gated)
     with pytest.raises(InvalidInput, match="threshold changes from step to step"):
         export(tmp_path, values=by_step)
@@ -304,6 +309,56 @@ def test_networks_that_the_format_cannot_say_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sanafe, "MOST_EDGES", 100)
     with pytest.raises(InvalidInput, match="up to 100"):
         export(tmp_path)
+
+
+def test_potentials_that_sana_fe_would_hold_are_refused_with_the_scale_that_fits(tmp_path):
+    """Three weights of 1 on one event: the potential is 3, and 2^25 / 3 is the largest scale."""
+    net = Workload(name="fc", input_shape=(3,), layers=(Linear(name="fc", in_shape=(3,), out_features=1),))
+    values, inputs = {"fc": LayerParameters(weights=np.ones((1, 3)), threshold=4.0)}, np.ones((1, 3))
+    export(tmp_path / "fits", net, values=values, inputs=inputs, scale=1.11e7)
+    with pytest.raises(InvalidInput, match=r"'fc' reaches 3, .* give a scale below 1.11848e\+07"):
+        export(tmp_path / "reaches", net, values=values, inputs=inputs, scale=1.12e7)
+    assert not (tmp_path / "reaches").exists()
+
+
+def test_a_readouts_bias_is_spread_over_the_steps_of_the_run(tmp_path):
+    """5 steps of input and a depth of 3: 8 steps, each with an eighth of what the 5 held."""
+    own, first = parameters(network()), np.zeros((5, 3))
+    first[0] = 4.0, -8.0, 1.0
+    _, path = export(tmp_path, values=own | {"out": replace(own["out"], bias=first)})
+    groups = {
+        group["name"]: neurons(group) for group in yaml.load(path.read_text(), yaml.CSafeLoader)["network"]["groups"]
+    }
+    assert [neuron["bias"] for neuron in groups["out"].values()] == [0.5, -1.0, 0.125]
+    assert path.read_text().startswith("# 5 steps of input; run for 8: ")
+
+
+GATES = {
+    "none": GateConfig("constant"),
+    "live gate.*frozen": GateConfig("agmm"),
+    "gain for each step.*constant gain": GateConfig("alpha"),
+}
+
+
+@pytest.mark.parametrize("refused", GATES)
+def test_a_trained_network_is_exported_or_refused_with_what_to_do(refused, tmp_path):
+    config = TrainConfig(steps=2, width=0.1, epochs=1, train_samples=32, learning_rate=0.02, gate=GATES[refused])
+    run = train(config, runs=tmp_path)
+    trace = record(run)
+    own, x = load_parameters(run.path / PARAMETERS, trace.workload, 2), trace.read("input", slice(0, 1))[:, 0]
+    if refused != "none":
+        with pytest.raises(InvalidInput, match=refused):
+            export(tmp_path, trace.workload, values=own, inputs=x)
+        return
+    _, path = export(tmp_path, trace.workload, values=own, inputs=x)
+    found = {
+        group["name"]: neurons(group) for group in yaml.load(path.read_text(), yaml.CSafeLoader)["network"]["groups"]
+    }
+    (trained,) = (value for name, value in run.model().named_parameters() if name == "classifier.bias")
+    written = [neuron.get("bias", 0.0) for neuron in found["classifier"].values()]
+    np.testing.assert_allclose(6 * np.array(written), 2 * trained.detach().double(), rtol=1e-12)  # 2 steps, depth 4
+    actions = run_as_sanafe(trace.workload, own, x, LOIHI.architecture)
+    assert actions.steps == 6
 
 
 def test_a_population_fed_by_two_kinds_of_synapses_is_refused(tmp_path):
