@@ -90,9 +90,10 @@ def export_sanafe(
     charge before the first spike can reach them, and all go on charging to the last. That is not the run that an
     estimate of the skewed schedule prices, where a layer runs for the steps of the input: `run_as_sanafe` is.
 
-    A readout becomes a neuron whose threshold no potential meets. It only sums, so its bias over the steps of the input is spread evenly over the steps
-    of the run: after the last of them its potential holds that bias once, as trained, at every earlier one a part of
-    it. Letters of a layer's name that SANA-FE takes for its own syntax become underscores.
+    A readout becomes a neuron whose threshold no potential meets. It only sums, so its bias over the steps of the input
+    is spread evenly over the steps of the run: after the last of them its potential holds that bias once, as trained,
+    at every earlier one a part of it. Letters of a layer's name that SANA-FE takes for its own syntax become
+    underscores.
 
     References
     ----------
