@@ -340,6 +340,7 @@ GATES = {
 }
 
 
+@pytest.mark.slow  # its cost is the import of torch and the simulated events; training takes under a second
 @pytest.mark.parametrize("refused", GATES)
 def test_a_trained_network_is_exported_or_refused_with_what_to_do(refused, tmp_path):
     config = TrainConfig(steps=2, width=0.1, epochs=1, train_samples=32, learning_rate=0.02, gate=GATES[refused])
