@@ -63,7 +63,8 @@ def rates_sentence(comparison: Comparison) -> str:
 def headline(comparison: Comparison) -> str:
     """One sentence: accuracy, energy per inference, and how many times less or more than every reference.
 
-    Of a chip whose static power is known it gives the total and what it is made of, and the events' ratios too.
+    A reference of another accuracy stands with its own, so that no ratio is read as one at equal accuracy. Of a chip
+    whose static power is known it gives the total and what it is made of, and the events' ratios too.
     """
     focus, row = comparison.focus, _row(comparison)
     accuracy = _percent(row["accuracy"], row["accuracy_spread"])
@@ -91,7 +92,7 @@ def _energy(energy_pj: float) -> str:
 
 def _clauses(comparison: Comparison, quantity: str) -> str:
     """How many times less or more of an energy the focus uses than each reference."""
-    rows, clauses = _differences(comparison, quantity), []
+    rows, clauses, reached = _differences(comparison, quantity), [], _other_accuracies(comparison)
     for index, reference in enumerate(names := references(comparison)):
         ours, theirs = (
             np.array([getattr(e, quantity) for e in comparison.estimates[name]])
@@ -101,9 +102,15 @@ def _clauses(comparison: Comparison, quantity: str) -> str:
             clauses.append(f"in no ratio to {reference}, for one of the two has none")
             continue
         told = bool(rows[reference]["distinguishable"])
-        clause = f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}"
+        clause = f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}{reached.get(reference, '')}"
         clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
     return listed(clauses)
+
+
+def _other_accuracies(comparison: Comparison) -> dict[str, str]:
+    """`` at 92.2 %`` by variant, of those whose mean accuracy is known and not the focus's in the digits shown."""
+    shown = {row["variant"]: _percent(row["accuracy"], math.nan) for row in records(comparison.summary())}
+    return {name: f" at {text}" for name, text in shown.items() if text and text != shown[comparison.focus]}
 
 
 def _times(ratio: float, *, distinguishable: bool) -> str:

@@ -221,6 +221,13 @@ def test_the_sentence_when_the_focus_uses_more(counts):
     )
 
 
+def test_the_sentence_tells_the_accuracy_of_references_that_reach_another(counts):
+    sentence = words.headline(twins(counts, correct=(12, 14, 13)))  # of 20 samples; the references 16
+    assert sentence.startswith("At 65.0 ± 5.0 % accuracy, BSNN + AGMM uses ")
+    assert "times less than SNN fp32 at 80.0 % and " in sentence
+    assert "times less than BSNN + constant gain at 80.0 %, which is " in sentence
+
+
 def test_the_sentence_when_seeds_disagree(counts):
     comparison = twins(counts, agmm=(0.12, 0.15, 0.14))
     assert words.headline(comparison).endswith("BSNN + constant gain, which is not distinguishable over 3 seeds.")
