@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -122,6 +123,12 @@ def _dry_run(config: TrainConfig, recipe: Recipe | None, device: str) -> None:
     from ..models.dry_run import DataShape
     from ..models.dry_run import dry_run as try_out
 
+    print(
+        f"dry run of {config.network} at batch size {config.batch_size}: two optimiser steps on made data; nothing is "
+        "trained or written. Full-size networks take minutes on a CPU ...",
+        file=sys.stderr,
+        flush=True,
+    )
     shape = None if recipe is None else recipe.data
     if shape is None:  # no shape in a file: the data themselves tell it
         data = config_data(config)

@@ -63,8 +63,9 @@ def fitted(accelerator: Accelerator, *operations: OperationCounts) -> Accelerato
     -------
     Accelerator
         Capacities are whole KiB, rounded up, at least one; a memory that holds several kinds of data has room for all
-        of them at once. Its name tells the sizes, so that whatever compares by machine (`shared_counts`, `compare`)
-        refuses it beside the fixed machine and beside machines fitted to other sizes, whose prices it does not share.
+        of them at once. Its name and title tell the sizes, so that whatever compares by machine (`shared_counts`,
+        `compare`) refuses it beside the fixed machine and beside machines fitted to other sizes, whose prices it does
+        not share.
 
     Raises
     ------
@@ -104,7 +105,13 @@ def fitted(accelerator: Accelerator, *operations: OperationCounts) -> Accelerato
         f"Memories fitted to {operations[0].workload.name}: {', '.join(told)}, other silicon than {accelerator.name}: "
         f"compare only with variants fitted likewise. {accelerator.notes}"
     )
-    return replace(machine, name=f"{accelerator.name} (fitted: {', '.join(told)})", notes=notes.strip())
+    sizes_told = f"(fitted: {', '.join(told)})"
+    return replace(
+        machine,
+        name=f"{accelerator.name} {sizes_told}",
+        title=f"{accelerator.title} {sizes_told}",
+        notes=notes.strip(),
+    )
 
 
 def _on_chip(accelerator: Accelerator, grid: Grid, data: str) -> Memory | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .matching import Estimates
 
 OURS = ("spikejoule", "numpy", "pandas", "matplotlib", "typst")  # what turned traces into this report
+_SHORT = 30  # characters of a cell that need not wrap
 
 
 def coverage(comparison: Comparison) -> list[Block]:
@@ -137,7 +138,7 @@ def _flat(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for key, value in fields.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
-        else:
+        elif value is not None:  # left out in the file
             rows.append((f"{prefix}{key}", _value(value)))
     return rows
 
@@ -151,8 +152,12 @@ def _value(value: Any) -> str:
 def _text_table(
     name: str, caption: str, titles: tuple[str, ...], shown: pd.DataFrame, data: pd.DataFrame | None = None
 ) -> Table:
-    """A table of words, its last column wrapped; ``data`` is what the files hold, if not what is shown."""
-    last = len(titles) - 1
-    columns = tuple(Column(title, text=True, wide=index == last) for index, title in enumerate(titles))
+    """A table of words; ``data`` is what the files hold, if not what is shown.
+
+    All columns wrap but the first and those of short cells, so that no table is wider than a page.
+    """
     rows = tuple(tuple(str(value) for value in row) for row in shown.itertuples(index=False))
+    longest = [max((len(row[index]) for row in rows), default=0) for index in range(len(titles))]
+    wide = [index > 0 and (length > _SHORT or index == len(titles) - 1) for index, length in enumerate(longest)]
+    columns = tuple(Column(title, text=True, wide=wraps) for title, wraps in zip(titles, wide, strict=True))
     return Table(name, caption, columns, rows, shown if data is None else data)

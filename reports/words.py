@@ -102,7 +102,9 @@ def _clauses(comparison: Comparison, quantity: str) -> str:
             clauses.append(f"in no ratio to {reference}, for one of the two has none")
             continue
         told = bool(rows[reference]["distinguishable"])
-        clause = f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}{reached.get(reference, '')}"
+        clause = (
+            f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}{reached.get(reference, '')}"
+        )
         clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
     return listed(clauses)
 

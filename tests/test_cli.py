@@ -278,3 +278,12 @@ def test_a_full_disk_is_one_clear_line_and_leaves_earlier_results_whole(trace, t
 def test_training_by_name_or_by_file_is_checked(words, message):
     result = CliRunner().invoke(cli.app, ["train", *words])
     assert message in str(result.exception)
+
+
+def test_a_dry_run_says_at_the_start_what_it_does(tmp_path):
+    result = CliRunner().invoke(
+        cli.app, ["train", "--dry-run", "--dataset", "digits", "--steps", "2", "--width", "0.25"]
+    )
+    assert result.stderr.startswith("dry run of csnn at batch size 32: two optimiser steps on made data; nothing is ")
+    assert result.stderr.count("\n") == 1
+    assert "peak memory" in result.stdout

@@ -141,6 +141,7 @@ def test_prices_follow_the_capacity(operations):
 def test_the_name_tells_the_sizes(operations):
     machine = fitted(ARRAY, operations)
     assert machine.name == "grid-45nm (fitted: weight_sram 323 KiB, state_sram 1 KiB, spike_buffer 2 KiB)"
+    assert machine.title.endswith(" (fitted: weight_sram 323 KiB, state_sram 1 KiB, spike_buffer 2 KiB)")
     assert machine.notes.startswith("Memories fitted to net: weight_sram 323 KiB,")
 
 

@@ -207,6 +207,15 @@ def test_what_is_left_out_is_printed(report, comparison):
     assert set(comparison.estimates[SCRIPT][0].actions.omitted) <= printed
 
 
+def test_long_cells_wrap_wherever_they_stand(report):
+    columns = shown(report, "not-priced")[0].columns
+    assert [column.wide for column in columns if column.label in ("Why", "Accelerators")] == [True, True]
+
+
+def test_fields_that_a_machine_leaves_out_are_not_shown(report):
+    assert not any("None" in cell for table in shown(report, "accelerators") for row in table.rows for cell in row)
+
+
 def shown(report, name):
     found = [block for section in report.sections for block in section.blocks if isinstance(block, Table)]
     return [table for table in found if table.name == name]
