@@ -280,10 +280,8 @@ def test_training_by_name_or_by_file_is_checked(words, message):
     assert message in str(result.exception)
 
 
-def test_a_dry_run_says_at_the_start_what_it_does(tmp_path):
-    result = CliRunner().invoke(
-        cli.app, ["train", "--dry-run", "--dataset", "digits", "--steps", "2", "--width", "0.25"]
-    )
+def test_a_dry_run_says_at_the_start_what_it_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no data set there, so it ends soon after its first line
+    result = CliRunner().invoke(cli.app, ["train", "--dry-run", "--dataset", "cifar10"])
+    assert isinstance(result.exception, InvalidInput)
     assert result.stderr.startswith("dry run of csnn at batch size 32: two optimiser steps on made data; nothing is ")
-    assert result.stderr.count("\n") == 1
-    assert "peak memory" in result.stdout
