@@ -17,7 +17,7 @@ from .models.config import TrainConfig, config_data
 from .models.datasets import batches
 from .models.evaluate import as_input
 from .models.record import TRACE, record
-from .models.run import Run
+from .models.run import Run, check_data
 from .models.train import train, train_many
 from .models.variants import VARIANTS, variant_config
 from .reports.compare import Comparison, compare
@@ -149,7 +149,9 @@ def analog_inputs(run: Run, trace: SpikeTrace, split: str = "test") -> NDArray |
     """The inputs (steps, samples, *shape) of a run's split if they are analog, for a trace keeps no such values."""
     if trace.workload.input_kind != "analog":
         return None
-    part = config_data(run.config).split(split)
+    present = config_data(run.config)
+    check_data(run, present)
+    part = present.split(split)
     held = next(iter(batches(part, len(part))))[0]
     return as_input(held, trace.steps).numpy()
 

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .ablate import Key, jobs, plan
 from .ablation_file import FLOAT_STATE, STATE_BITS, Ablation
 from .energy.accelerator import Accelerator, load_accelerator
-from .energy.breakeven import NETWORK, break_even
+from .energy.breakeven import network_break_even
 from .energy.estimate import estimate
 from .measuring import perform
 from .models.config import config_to_dict
@@ -30,6 +31,7 @@ from .sim.operations import OperationCounts, count
 from .workers import Bars, Here, Progress, execute
 
 FAILED = "failed"
+BREAK_EVEN_RATES = ("rate", "reference_rate", "compute_rate", "machine_rate")
 
 
 def run_ablation(
@@ -152,23 +154,40 @@ def _plain(values: pd.Series) -> pd.Series:
 
 
 def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: Ablation, runs: Path) -> pd.DataFrame:
-    """Firing rates at which each variant's cheapest equal setting costs what such a twin does; float states only."""
-    rows = []
+    """Firing rates at which each variant's cheapest equal setting costs what such a twin does; float states only.
+
+    What has no such rate has the reason in ``refused``: it must not end a sweep whose runs are sound.
+    """
+    rows: list[dict[str, Any]] = []
     table = table[table[STATE_BITS] == FLOAT_STATE]
     for machine in machines:
         found, tolerance = settings(table, machine.name, ablation.axes), ablation.tolerance_points / 100
         twin = equal_twin(found, tolerance)
-        if twin is None or needs_spikes(machine.architecture):  # events cannot be scaled where places matter
+        if twin is None:
             continue
-        theirs = _counts(table, str(twin["setting"]), runs)
         for point in equal_points(found, tolerance).itertuples():
-            ours = _counts(table, str(point.setting), runs)
-            for seed in sorted(set(ours) & set(theirs)):
-                rates = break_even(estimate(ours[seed], machine), estimate(theirs[seed], machine))
-                network = rates[rates["layer"] == NETWORK].iloc[0].drop("layer").to_dict()
-                rows.append({"accelerator": machine.name, "variant": point.variant, "seed": seed, **network})
-    columns = ["accelerator", "variant", "seed", "rate", "reference_rate", "compute_rate", "machine_rate"]
-    return pd.DataFrame(rows, columns=columns)
+            pair = str(point.setting), str(twin["setting"])
+            named = {"accelerator": machine.name, "variant": point.variant, "setting": pair[0], "twin_setting": pair[1]}
+            rows += [{**named, **row} for row in _break_even_by_seed(table, machine, pair, runs)]
+    columns = ["accelerator", "variant", "setting", "twin_setting", "seed", *BREAK_EVEN_RATES, "refused"]
+    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
+
+
+def _break_even_by_seed(
+    table: pd.DataFrame, machine: Accelerator, pair: tuple[str, str], runs: Path
+) -> list[dict[str, Any]]:
+    """Rates of one setting against one twin by seed, or a single row with the reason why there are none."""
+    try:
+        if needs_spikes(machine.architecture):
+            raise InvalidInput("what an event costs here depends on its place, and nobody recorded other spikes")
+        ours, theirs = (_counts(table, setting, runs) for setting in pair)
+        seeds = sorted(set(ours) & set(theirs))
+        if not seeds:
+            raise InvalidInput("no seed finished in both its setting and the twin's")
+        found = {x: network_break_even(*(estimate(side[x], machine) for side in (ours, theirs))) for x in seeds}
+    except InvalidInput as error:
+        return [{"seed": None, **dict.fromkeys(BREAK_EVEN_RATES, np.nan), "refused": str(error)}]
+    return [{"seed": x, **{name: row[name] for name in BREAK_EVEN_RATES}, "refused": ""} for x, row in found.items()]
 
 
 def _counts(table: pd.DataFrame, setting: str, runs: Path) -> dict[int, OperationCounts]:

@@ -40,17 +40,46 @@ def break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> pd.DataFra
     InvalidInput
         Different layers or accelerators, or a machine of kind ``event``, which needs recorded spikes.
 
+    See Also
+    --------
+    network_break_even : the last row alone, of networks of any layers.
+
     Notes
     -----
     Compute is affine in the events, ``E(r) = E(0) + r (E(r0) - E(0)) / r0`` at the recorded rate ``r0``, so that its
     break-even is ``r0 (E_ref - E(0)) / (E(r0) - E(0))``. The machine's energy is not quite, for words are fetched whole
     and buffers overflow: there it is found by bisection on the simulated machine, to 1e-6 of the rate. A layer's events
     are those it reads, and its energy is that of its own rows, with static power x its own time where the machine has
-    such figures; the network's are the spikes of all neurons, while its input stays as recorded.
+    such figures; the network's are the spikes of all neurons, while its input stays as recorded. Signals that a merge
+    reads together are scaled together, whichever of them a layer reads.
     """
-    names = [layer.name for layer in variant.operations.workload.layers]
-    if names != [layer.name for layer in reference.operations.workload.layers]:
+    workload = variant.operations.workload
+    if [layer.name for layer in workload.layers] != [layer.name for layer in reference.operations.workload.layers]:
         raise InvalidInput("break-even: the two networks have different layers; compare variants of one network")
+    network = network_break_even(variant, reference)
+    rows = [_row(variant, reference, x.name, x.sources) for x in workload.layers if x.weights]
+    return pd.DataFrame([*rows, network])
+
+
+def network_break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> dict[str, str | float]:
+    """The network's row of `break_even`, which asks nothing of the reference but its energy and its rate.
+
+    Parameters
+    ----------
+    variant, reference : EnergyEstimate
+        Two networks on one accelerator, of the same layers or not.
+
+    Returns
+    -------
+    dict
+        ``layer, rate, reference_rate, compute_rate, machine_rate``.
+
+    Raises
+    ------
+    InvalidInput
+        Different accelerators, a machine of kind ``event``, or a merge of the input with spikes, which cannot be
+        scaled alone.
+    """
     if variant.accelerator.unlike(reference.accelerator):
         raise InvalidInput("break-even: the estimates are on different accelerators; compare on one")
     if isinstance(variant.accelerator.architecture, Event):
@@ -59,9 +88,8 @@ def break_even(variant: EnergyEstimate, reference: EnergyEstimate) -> pd.DataFra
             f"{variant.accelerator.name} is a many-core chip, on which each single spike is routed: take a machine of "
             f"another kind"
         )
-    workload = variant.operations.workload
-    rows = [_row(variant, reference, x.name, x.sources) for x in workload.layers if x.weights]
-    return pd.DataFrame([*rows, _row(variant, reference, NETWORK, _driven(workload))])
+    ours, theirs = (_driven(side.operations.workload) for side in (variant, reference))
+    return _row(variant, reference, NETWORK, ours, theirs)
 
 
 def _driven(workload: Workload) -> list[str]:
@@ -73,14 +101,32 @@ def _driven(workload: Workload) -> list[str]:
     return driven
 
 
+def _read_with(workload: Workload, signals: Sequence[str]) -> set[str]:
+    """Those signals and all that merges read together with them, whose events are scaled alike."""
+    found, before = set(signals), set[str]()
+    while found != before:
+        before = set(found)
+        for layer in workload.layers:
+            if found & set(layer.sources):
+                found |= set(layer.sources)
+    return found
+
+
 def _row(
-    variant: EnergyEstimate, reference: EnergyEstimate, layer: str, signals: Sequence[str]
+    variant: EnergyEstimate,
+    reference: EnergyEstimate,
+    layer: str,
+    signals: Sequence[str],
+    theirs: Sequence[str] | None = None,
 ) -> dict[str, str | float]:
+    """Rates of ``signals``; the reference's of ``theirs`` if it has other ones."""
+    scaled_too = signals if layer == NETWORK else _read_with(variant.operations.workload, signals)
+
     def energy(kind: str | None) -> Energy:
         def at(factor: float) -> float:
             if factor == 1:
                 return _energy(variant, layer, kind)
-            scaled = scaled_counts(variant.operations, dict.fromkeys(signals, factor))
+            scaled = scaled_counts(variant.operations, dict.fromkeys(scaled_too, factor))
             return _energy(estimate(scaled, variant.accelerator), layer, kind)
 
         return at
@@ -91,7 +137,7 @@ def _row(
     return {
         "layer": layer,
         "rate": rate,
-        "reference_rate": _rate(reference.operations, signals),
+        "reference_rate": _rate(reference.operations, signals if theirs is None else theirs),
         "compute_rate": _closed_form(rate, compute(0.0), compute(1.0), limits["logic"]) if rate else math.nan,
         "machine_rate": _bisected(rate, machine, limits[None]) if rate else math.nan,
     }

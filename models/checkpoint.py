@@ -91,15 +91,21 @@ class CheckpointFile:
         self._last = time.perf_counter()
         self._took_s = self._last - started
 
-    def read(self) -> Checkpoint | None:
-        """What to go on from, or None to start afresh; one that cannot be used is left out with a warning."""
+    def read(self, data: str) -> Checkpoint | None:
+        """What to go on from, or None to start afresh; one that cannot be used is left out with a warning.
+
+        Parameters
+        ----------
+        data : str
+            `Dataset.digest` of the data to train on; a checkpoint of other data, or of unknown ones, cannot be used.
+        """
         try:
-            return self._read()
+            return self._read(data)
         except InvalidInput as error:
             warnings.warn(f"{error}; training starts again", stacklevel=2)
             return None
 
-    def _read(self) -> Checkpoint | None:
+    def _read(self, data: str) -> Checkpoint | None:
         from safetensors import SafetensorError, safe_open
 
         if not self.path.exists():
@@ -117,7 +123,10 @@ class CheckpointFile:
             raise InvalidInput(f"checkpoint {self.path} is damaged (its content does not have its digest)")
         if header.get("versions") != self._versions:
             raise InvalidInput(f"checkpoint {self.path} was written with other versions of the programs")
-        return Checkpoint(tensors, json.loads(header["facts"]))
+        facts = json.loads(header["facts"])
+        if facts.get("data") != data:
+            raise InvalidInput(f"checkpoint {self.path} was written on other data than are there now")
+        return Checkpoint(tensors, facts)
 
     def discard(self) -> None:
         """Remove the file, if there is one."""

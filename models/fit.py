@@ -68,7 +68,7 @@ def _epochs(
     stepper = Stepper(model, optimiser, config, accelerator)
     order = np.random.default_rng(config.seed)
     now, random, best_weights = Position(), None, dict[str, Tensor]()
-    saved = None if file is None else file.read()
+    saved = None if file is None else file.read(data.digest)
     if saved is not None:
         now, random, best_weights = restore(saved, model, optimiser, stepper)
         order.bit_generator.state = now.order
@@ -90,7 +90,7 @@ def _epochs(
                 now.sums = [total + value for total, value in zip(now.sums, sums, strict=True)]
                 now.step += 1
                 if file is not None and accelerator.is_main_process and file.due():
-                    file.write(to_checkpoint(now, model, optimiser, stepper, best_weights))
+                    file.write(to_checkpoint(now, model, optimiser, stepper, best_weights, data.digest))
             if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
                 raise stepper.divergence(None, f"in the last optimiser step of epoch {now.epoch}")
             validation = evaluate(model, data.validation)

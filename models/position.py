@@ -51,7 +51,9 @@ def to_checkpoint(
     optimiser: torch.optim.Optimizer,
     stepper: Stepper,
     best_weights: dict[str, Tensor],
+    data: str,
 ) -> Checkpoint:
+    """All that the training goes on from; ``data`` is the digest of what it trains on."""
     groups = {
         "model": model.state_dict(),
         "optimiser": optimiser_tensors(optimiser),
@@ -61,9 +63,8 @@ def to_checkpoint(
     }
     tensors = {f"{group}/{name}": value for group, named in groups.items() for name, value in named.items()}
     scaler = stepper.accelerator.scaler
-    return Checkpoint(
-        tensors, {"position": dataclasses.asdict(now), "scaler": None if scaler is None else scaler.state_dict()}
-    )
+    state = None if scaler is None else scaler.state_dict()
+    return Checkpoint(tensors, {"position": dataclasses.asdict(now), "scaler": state, "data": data})
 
 
 def restore(

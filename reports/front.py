@@ -43,7 +43,8 @@ class FrontData:
     tolerance : float
         Accuracy that counts as equal, 0..1.
     break_even : DataFrame
-        ``accelerator, variant, seed, rate, reference_rate, compute_rate, machine_rate``.
+        ``accelerator, variant, setting, twin_setting, seed, rate, reference_rate, compute_rate, machine_rate,
+        refused``: of float states; a variant without such rates has one row whose ``refused``, else "", says why.
     """
 
     title: str
@@ -70,11 +71,31 @@ class FrontData:
 
     def rates(self, machine: str, column: str = "machine_rate") -> dict[str, float]:
         """Break-even firing rate by variant, mean over seeds; NaN or infinite if any seed's is."""
-        if self.break_even.empty:
-            return {}
-        rows = self.break_even[self.break_even["accelerator"] == machine]
+        rows = self._break_evens(machine)
+        rows = rows[rows["refused"] == ""]
         groups = rows.groupby("variant", sort=False)
         return {str(name): float(group[column].mean(skipna=False)) for name, group in groups}
+
+    def rates_of(self, machine: str, found: pd.DataFrame) -> dict[str, float]:
+        """`rates` of those variants whose settings to compare, at whatever state, are those they were found for."""
+        twin, equal = equal_twin(found, self.tolerance), equal_points(found, self.tolerance)
+        if twin is None:
+            return {}
+        shown = {(str(point.setting), str(twin["setting"])) for point in equal.itertuples()}
+        rows = self._break_evens(machine)
+        pairs = {str(row.variant): (row.setting, row.twin_setting) for row in rows.itertuples()}
+        return {name: rate for name, rate in self.rates(machine).items() if pairs[name] in shown}
+
+    def no_rates(self, machine: str) -> dict[str, str]:
+        """Why a variant has no break-even firing rate, by variant."""
+        rows = self._break_evens(machine)
+        refused = rows[rows["refused"] != ""]
+        return dict(zip(refused["variant"].tolist(), refused["refused"].tolist(), strict=True))
+
+    def _break_evens(self, machine: str) -> pd.DataFrame:
+        if self.break_even.empty:
+            return pd.DataFrame(columns=["variant", "refused"])
+        return self.break_even[self.break_even["accelerator"] == machine]
 
     def savings(self) -> pd.DataFrame:
         """See `spikejoule.reports.pareto.savings`, with the sparsest and the best setting paired by seed."""
@@ -134,7 +155,14 @@ def front(data: FrontData) -> list[Block]:
     verdicts = _verdicts(data, found, machine)
     blocks += [Bullets(tuple(verdicts))] if verdicts else []
     blocks += [_figures(data, machine), savings_table(saved, data)]
-    return [*blocks, *([break_even_table(data, machine)] if len(data.rates(machine)) else [])]
+    blocks += [break_even_table(data, machine)] if data.rates(machine) else []
+    return [*blocks, *_without_break_even(data, machine)]
+
+
+def _without_break_even(data: FrontData, machine: str) -> list[Block]:
+    reasons = data.no_rates(machine)
+    whose = {reason: listed([name for name in reasons if reasons[name] == reason]) for reason in reasons.values()}
+    return [Paragraph(f"No break-even firing rate of {names}: {reason}.", "note") for reason, names in whose.items()]
 
 
 def _against(data: FrontData, found: pd.DataFrame) -> Against | None:
@@ -158,7 +186,7 @@ def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
     best, twin, against = best_twin(found), equal_twin(found, data.tolerance), _against(data, found)
     if best is None or twin is None or against is None:
         return ["No twin was trained, so there is no line of equal accuracy and no break-even."]
-    rates = data.rates(machine)
+    rates = data.rates_of(machine, found)
     told, equal = [], equal_points(found, data.tolerance).set_index("variant")
     for name in found.loc[found["point"], "variant"].unique():
         if name not in equal.index:
@@ -179,7 +207,8 @@ def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
 
 
 def _figures(data: FrontData, machine: str) -> SideBySide:
-    found, rates = data.settings(machine), data.rates(machine)
+    found = data.settings(machine)
+    rates = data.rates_of(machine, found)
     against = _against(data, found)
     styles = figures.looks([str(name) for name in found.loc[found["point"], "variant"].unique()])
 
@@ -218,7 +247,7 @@ def _elsewhere(data: FrontData) -> list[Block]:
         found = data.settings(machine)
         if found["point"].any():
             verdicts = _verdicts(data, found, machine)
-            blocks += [Bullets(tuple(verdicts)), _figures(data, machine)]
+            blocks += [Bullets(tuple(verdicts)), _figures(data, machine), *_without_break_even(data, machine)]
         else:
             blocks.append(Paragraph("It can price none of the settings."))
     return blocks

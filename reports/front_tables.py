@@ -69,6 +69,8 @@ def break_even_table(data: FrontData, machine: str) -> Table:
         f"equal accuracy on {machine}, all events scaled alike and the input as recorded; mean over seeds. Compute: "
         f"logic alone, in closed form; machine: with memory, by bisection."
     )
+    if "state_bits" in data.axes:
+        caption += " Settings and twin are the cheapest at float state, whichever the cheapest of all is."
     return Table("break-even-rates", caption, columns, tuple(rows))
 
 

@@ -5,11 +5,11 @@ import math
 
 import pytest
 from spikejoule.energy.accelerator import load_accelerator
-from spikejoule.energy.breakeven import break_even
+from spikejoule.energy.breakeven import break_even, network_break_even
 from spikejoule.energy.estimate import estimate
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.synthetic import bernoulli_counts, scaled_counts
-from spikejoule.sim.workload import Conv2d, Linear, Workload
+from spikejoule.sim.workload import Add, Conv2d, Linear, Workload
 
 CHIP, SOP = load_accelerator("event-driven-45nm"), load_accelerator("sop-45nm")
 SIGNALS = {"conv2": "conv1", "out": "conv2", "": ("conv1", "conv2")}
@@ -107,6 +107,33 @@ def test_a_silent_variant_has_no_rate_to_scale():
 def test_accelerators_are_not_mixed():
     with pytest.raises(InvalidInput, match="different accelerators"):
         break_even(priced(0.1, CHIP), priced(0.1, SOP))
+
+
+@pytest.mark.parametrize("rule", ["graded", "and", "or"])
+def test_signals_that_a_merge_reads_together_are_scaled_together(rule):
+    """Every layer has a row, at its own rate: the network is set against itself."""
+    plain = network("binary")
+    merge = Add(name="sum", in_shape=(16, 8, 8), source="conv3", others=("conv2",), mode=rule)
+    third = Conv2d(name="conv3", in_shape=(16, 8, 8), out_channels=16, kernel_size=3, padding=1, source="conv2")
+    kind = {"input_kind": "graded"} if rule == "graded" else {}
+    last = dataclasses.replace(plain.layers[-1], source="sum", **kind)
+    merged = dataclasses.replace(plain, layers=(*plain.layers[:2], third, merge, last))
+    ours = estimate(bernoulli_counts(merged, 0.1, steps=4, samples=8), SOP)
+    rows = break_even(ours, ours).set_index("layer")
+    assert list(rows.index) == ["conv1", "conv2", "conv3", "out", ""]
+    assert rows["machine_rate"].tolist() == pytest.approx(rows["rate"].tolist(), rel=2e-2)
+
+
+def test_the_networks_row_needs_no_equal_layers():
+    small = dataclasses.replace(network("binary"), layers=network("binary").layers[:2])
+    other = estimate(bernoulli_counts(small, 0.3, steps=4, samples=8), SOP)
+    variant = pair(SOP)[0]
+    row = network_break_even(variant, other)
+    assert (row["rate"], row["reference_rate"]) == pytest.approx((0.1, 0.3), rel=0.05)
+    scaled = scaled_counts(variant.operations, dict.fromkeys(("conv1", "conv2"), row["machine_rate"] / row["rate"]))
+    assert estimate(scaled, SOP).energy_pj == pytest.approx(other.energy_pj, rel=1e-4)
+    with pytest.raises(InvalidInput, match="different layers"):
+        break_even(variant, other)
 
 
 def test_a_many_core_chip_says_why_it_has_no_break_even():

@@ -10,7 +10,9 @@ from spikejoule.models.agmm import GateConfig
 from spikejoule.models.augment import Augmentation
 from spikejoule.models.checkpoint import Checkpoint, CheckpointFile
 from spikejoule.models.config import TrainConfig
+from spikejoule.models.datasets import load_dataset
 from spikejoule.models.run import Run
+from spikejoule.models.splits import Split
 from spikejoule.models.train import train
 
 TINY = TrainConfig(
@@ -101,6 +103,16 @@ def test_checkpoint_of_other_programs_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr("spikejoule.models.checkpoint.versions", lambda: {"torch": "0.1"})
     with pytest.warns(UserWarning, match="other versions"):
         train(TINY, runs=tmp_path)
+
+
+def test_checkpoint_of_other_data_is_left_out(undisturbed, tmp_path, monkeypatch):
+    stopped_after(monkeypatch, TINY, tmp_path, 4)
+    data = load_dataset("digits", 2)
+    other = replace(data, test=Split(data.test.inputs, data.test.labels[::-1].copy()))
+    with pytest.warns(UserWarning, match="on other data than are there now; training starts again"):
+        run = train(TINY, runs=tmp_path, data=other)
+    assert run.data_digest == other.digest
+    assert_same(run, undisturbed["adam"])  # test data play no part
 
 
 def test_none_is_written_before_its_time(tmp_path, monkeypatch):

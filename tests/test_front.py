@@ -59,8 +59,10 @@ def found(table):
 @pytest.fixture
 def data(table):
     rates = {"rate": 0.2, "reference_rate": 0.2, "compute_rate": np.inf, "machine_rate": 0.12}
-    break_even = [{"accelerator": CHIP, "variant": "BSNN", "seed": seed, **rates} for seed in (0, 1)]
-    break_even.append({**break_even[0], "variant": "BSNN + AGMM", "machine_rate": np.nan})
+    rates |= {"accelerator": CHIP, "twin_setting": "SNN int8-0.0-0.5", "refused": ""}
+    break_even = [{**rates, "variant": "BSNN", "setting": "BSNN-0.0-1.0", "seed": seed} for seed in (0, 1)]
+    other = {"variant": "BSNN + AGMM", "setting": "BSNN + AGMM-0.0-1.0", "machine_rate": np.nan}
+    break_even.append({**break_even[0], **other})
     failed = {**table.iloc[0].to_dict(), "run": "dead", "seed": 9, "status": "failed", "error": "module:1 in f\nOops"}
     whole = pd.concat([table, pd.DataFrame([failed])], ignore_index=True)
     whole[f"{OTHER}.refused"] = "it cannot"
@@ -162,6 +164,26 @@ def test_narrow_states_show_how_many_spikes_differ_beside_their_accuracy_and_ene
     shown = {(row[0], row[1]): row[column] for row in table.rows}
     assert shown["BSNN", "8"] == "12.3"
     assert shown["SNN int8", "32"] == "\N{EN DASH}"
+
+
+def test_a_break_even_that_was_refused_is_left_out_with_its_reason(data):
+    refused = data.break_even.assign(refused=["", "", "it cannot be scaled"])
+    blocks = build_front(replace(data, break_even=refused)).sections[0].blocks
+    bullets = next(block for block in blocks if isinstance(block, Bullets))
+    assert ["break-even" in item for item in bullets.items] == [True, False]
+    assert blocks[-1] == Paragraph("No break-even firing rate of BSNN + AGMM: it cannot be scaled.", "note")
+    rates = next(block for block in blocks if isinstance(block, Table) and block.name == "break-even-rates")
+    assert [row[0] for row in rates.rows] == ["BSNN"]
+
+
+def test_a_break_even_of_other_settings_than_those_compared_stands_in_its_table_alone(data):
+    """As where a narrow state, which has no break-even, is cheaper than the float one that has."""
+    elsewhere = data.break_even.assign(setting=["BSNN-1.0-1.0", "BSNN-1.0-1.0", "BSNN + AGMM-0.0-1.0"])
+    told = replace(data, break_even=elsewhere)
+    assert told.rates(CHIP)["BSNN"] == pytest.approx(0.12)
+    assert list(told.rates_of(CHIP, told.settings())) == ["BSNN + AGMM"]
+    bullets = next(b for b in build_front(told).sections[0].blocks if isinstance(b, Bullets))
+    assert ["break-even" in item for item in bullets.items] == [False, True]
 
 
 def test_a_variant_below_the_line_is_told_so(data):

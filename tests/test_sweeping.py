@@ -185,6 +185,18 @@ def test_without_a_scheduler_there_is_no_cluster():
         assert executor is None
 
 
+@pytest.mark.slow
+def test_residual_networks_of_every_kind_have_break_evens(tmp_path):
+    base = TINY["base"] | {"network": "resnet19", "width": 0.0625, "learning_rate": 0.01}
+    kinds = ["current", "graded", "and", "or"]
+    keys = {"base": base, "grid": {"residual": kinds}, "variants": ["BSNN"], "twins": [0.0625]}
+    sweep = load(tmp_path, **keys, accelerators=["sop-45nm"], tolerance_points=100.0)
+    found = run_ablation(sweep, runs=tmp_path / "runs", workers=1)
+    assert found.table["status"].tolist() == ["finished"] * 5
+    assert found.break_even["refused"].tolist() == [""]
+    assert (found.break_even["rate"] > 0).all()
+
+
 MANY = {
     "variants": ["BSNN", "BSNN + constant gain"],
     "grid": {"rate_penalty": [0, 1], "threshold": [0.25, 0.5]},
