@@ -207,7 +207,12 @@ MANY = {
 
 
 def ablate(path, runs, out):
-    command = [sys.executable, "-m", "spikejoule.cli", "ablate", path, "--runs", runs, "--out", out, "--format", "html"]
+    # a shell's background job inherits Ctrl-C ignored, which these tests send
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "if __name__ == '__main__': from spikejoule.cli import main; main()"
+    )
+    command = [sys.executable, "-c", start, "ablate", path, "--runs", runs, "--out", out, "--format", "html"]
     return subprocess.Popen(
         [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -308,6 +308,7 @@ import os, signal
 from dataclasses import replace
 from spikejoule.models.config import TrainConfig
 from spikejoule.models.train import train_many
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits it ignored
 config = TrainConfig(dataset="digits", steps=2, width=0.25, epochs=2000, train_samples=96, learning_rate=0.02)
 def interrupt(label, done, total):
     if done == 2:
