@@ -121,7 +121,8 @@ def export(
     from ..energy.accelerator import load_accelerator
     from ..sim.mesh import Event
     from ..sim.parameter_file import PARAMETERS, load_parameters
-    from ..sim.sanafe import export_sanafe, run_as_sanafe
+    from ..sim.sanafe import export_sanafe
+    from ..sim.sanafe_run import run_as_sanafe
 
     machine, path = load_accelerator(accelerator), trace_path(trace)
     chip, opened = machine.architecture, open_trace(trace)

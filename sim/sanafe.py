@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -22,12 +21,11 @@ from .cores import CoreMap, Run, map_to_cores, unit
 from .errors import InvalidInput
 from .files import replacing
 from .layers import INPUT, Layer
-from .manycore import ManyCoreActions, lay_out
 from .mesh import Event
-from .neurons import NEURON_MODELS
 from .parameters import LayerParameters, Prepared, Real
-from .populations import depths, populations
-from .replay import ReplayResult, replay
+from .populations import populations
+from .replay import ReplayResult
+from .sanafe_run import replayed, run_steps, spread_biases
 from .workload import Workload
 
 MOST_EDGES = 20_000_000  # about a gigabyte of YAML
@@ -88,7 +86,7 @@ def export_sanafe(
     -----
     Every neuron runs from the first machine step on, as ``replay(..., delay=1)`` does: with a bias, deeper layers
     charge before the first spike can reach them, and all go on charging to the last. That is not the run that an
-    estimate of the skewed schedule prices, where a layer runs for the steps of the input: `run_as_sanafe` is.
+    estimate of the skewed schedule prices, where a layer runs for the steps of the input; see `sanafe_run`.
 
     A readout becomes a neuron whose threshold no potential meets. It only sums, so its bias over the steps of the input
     is spread evenly over the steps of the run: after the last of them its potential holds that bias once, as trained,
@@ -109,67 +107,15 @@ def export_sanafe(
             f"a machine with a larger mesh"
         )
     inputs = np.asarray(inputs)
-    network = _Network(workload, _spread_biases(workload, parameters, len(inputs)), inputs, machine, cores, scale)
+    network = _Network(workload, spread_biases(workload, parameters, len(inputs)), inputs, machine, cores, scale)
     network.check_size()
-    _check_potentials(_replayed(workload, parameters, inputs)[1], scale)
+    _check_potentials(replayed(workload, parameters, inputs)[1], scale)
     paths = Path(folder) / "architecture.yaml", Path(folder) / "network.yaml"
     with replacing(paths[1]) as temporary, temporary.open("w", encoding="utf-8") as file:
         network.write(file)
     with replacing(paths[0]) as temporary:
         temporary.write_text(_dump(_architecture(machine, prices_pj, network.most_inputs)), "utf-8")
     return paths
-
-
-def run_as_sanafe(
-    workload: Workload,
-    parameters: Mapping[str, LayerParameters],
-    inputs: NDArray,
-    machine: Event,
-    mapping: str | Mapping[str, Sequence[Run]] | None = None,
-) -> ManyCoreActions:
-    """What our own machine model does in the run that SANA-FE makes of an exported network.
-
-    Parameters
-    ----------
-    workload, parameters, inputs, machine, mapping
-        As given to `export_sanafe`, which has refused what this cannot run.
-
-    Returns
-    -------
-    ManyCoreActions
-        Of one sample and as many steps as SANA-FE is to run. Biases act in every one of them, so spikes, energy and
-        class may differ from the trace's and from an estimate's under the skewed schedule.
-    """
-    padded, again = _replayed(workload, parameters, np.asarray(inputs))
-    many = lay_out(workload, replace(machine, schedule="as_recorded"), mapping)
-    return many.run({INPUT: padded, **again.spikes}, again.updated)
-
-
-def _run_steps(workload: Workload, steps: int) -> int:
-    return steps + max(depths(workload).values())
-
-
-def _spread_biases(
-    workload: Workload, parameters: Mapping[str, LayerParameters], steps: int
-) -> dict[str, LayerParameters]:
-    """A readout sums without leak, so only the total of its bias counts; SANA-FE has a constant for every step."""
-    result = dict(parameters)
-    for item in populations(workload):
-        if not NEURON_MODELS[str(item.layer.neuron)].spikes:
-            bias = Prepared.prepare(item, parameters, Real(), steps).bias
-            total = np.broadcast_to(bias, (steps, bias.shape[1])).sum(axis=0)
-            result[item.name] = replace(parameters[item.name], bias=total / _run_steps(workload, steps))
-    return result
-
-
-def _replayed(
-    workload: Workload, parameters: Mapping[str, LayerParameters], inputs: NDArray
-) -> tuple[NDArray[np.bool_], ReplayResult]:
-    """The input (steps, 1, ...) with its empty steps, and every neuron from the first step on, a step of delay each."""
-    padded = np.zeros((_run_steps(workload, len(inputs)), 1, *workload.input_shape), np.bool_)
-    padded[: len(inputs), 0] = inputs != 0
-    spread = _spread_biases(workload, parameters, len(inputs))
-    return padded, replay(workload, spread, padded, delay=1, keep_potentials=True, keep_updated=True)
 
 
 def _check_potentials(again: ReplayResult, scale: float) -> None:
@@ -249,7 +195,7 @@ class _Network:
     ) -> None:
         self.workload, self.machine, self.cores, self.scale = workload, machine, cores, scale
         self.inputs = inputs.reshape(len(inputs), -1)
-        self.run_steps = _run_steps(workload, len(inputs))
+        self.run_steps = run_steps(workload, len(inputs))
         self.items = [Prepared.prepare(item, parameters, Real(), len(inputs)) for item in populations(workload)]
         self.names = _plain_names([INPUT, *(own.item.name for own in self.items)])
         for own in self.items:

@@ -23,7 +23,8 @@ from spikejoule.sim.cores import Run
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.parameter_file import PARAMETERS, load_parameters
 from spikejoule.sim.parameters import LayerParameters
-from spikejoule.sim.sanafe import export_sanafe, run_as_sanafe
+from spikejoule.sim.sanafe import export_sanafe
+from spikejoule.sim.sanafe_run import run_as_sanafe
 from spikejoule.sim.workload import AveragePool, Conv2d, Linear, Workload
 
 ROOT = Path(__file__).parent.parent
