@@ -70,7 +70,8 @@ LEFT_OUT = {
         "time from first principles (input, output and embedded processors set the measured step); energy per step "
         "beyond events, which measured intercepts show; synapse memory per core and axons per core as limits of the "
         "mapping; links between chips (a network larger than one chip is laid out over several, but packets between "
-        "them have neither price nor latency, hop.chip, so its energy is refused); learning; input and output, "
+        "them have neither price nor latency, hop.chip, so its energy is refused); learning; neurons "
+        "outside the steps of their layer under the skewed schedule (docs/energy-models.md); input and output, "
         "embedded processors, host"
     ),
     "truenorth": (
