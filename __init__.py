@@ -9,84 +9,84 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .ablate import load_ablation
-    from .energy.accelerator import Accelerator, accelerator_names, load_accelerator
-    from .energy.breakeven import break_even
-    from .energy.estimate import EnergyEstimate, estimate
-    from .energy.fitted import fitted
-    from .energy.prices import Technology, load_technology, technology_names
-    from .energy.pricing import price_actions
+    from .ablation.jobs import load_ablation
+    from .ablation.resumable_sweep import run_ablation
+    from .energy.explaining.break_even import break_even
+    from .energy.explaining.fitted_memories import fitted
+    from .energy.explaining.narrow_states import Replayed, replay_trace
+    from .energy.explaining.what_if_sweep import sweep
+    from .energy.machines.accelerator import Accelerator, accelerator_names, load_accelerator
+    from .energy.machines.prices import Technology, load_technology, technology_names
+    from .energy.pricing.action_costs import price_actions
+    from .energy.pricing.estimate import EnergyEstimate, estimate
+    from .energy.pricing.variants import estimate_variants
     from .energy.published import score_table
-    from .energy.replayed import Replayed, replay_trace
-    from .energy.sweep import sweep
-    from .energy.variants import estimate_variants
-    from .models.agmm import GateConfig
-    from .models.config import TrainConfig
-    from .models.derive import derive
-    from .models.recipes import load_recipe
-    from .models.record import record
-    from .models.run import Run
-    from .models.train import train, train_many
-    from .models.variants import variant_config
+    from .models.networks.agmm import GateConfig
+    from .models.recording.record import record
+    from .models.run_folders.run import Run
+    from .models.settings.config import TrainConfig
+    from .models.settings.recipes import load_recipe
+    from .models.settings.variants import variant_config
+    from .models.training.derive import derive
+    from .models.training.train import train, train_many
+    from .reports.ablation.pareto_report import build_front
     from .reports.compare import Comparison, compare
-    from .reports.front import build_front
-    from .sim.action_table import ActionTable, action_table, read_actions, write_actions
+    from .sim.counting.operations import OperationCounts, count
     from .sim.errors import InvalidInput
-    from .sim.operations import OperationCounts, count
-    from .sim.parameter_file import load_parameters
-    from .sim.sanafe import export_sanafe
-    from .sim.trace import SpikeTrace, TraceWriter
-    from .sim.workload import Workload
+    from .sim.hardware.action_table import ActionTable, action_table, read_actions, write_actions
+    from .sim.hardware.chip.sanafe_export import export_sanafe
+    from .sim.network.workload import Workload
+    from .sim.replay.parameter_file import load_parameters
+    from .sim.trace.spike_trace import SpikeTrace, TraceWriter
     from .study import Study, run_study
-    from .sweeping import run_ablation
 
 __version__ = version("spikejoule")
 
 _HOMES = {
-    "Accelerator": "energy.accelerator",
-    "ActionTable": "sim.action_table",
+    "Accelerator": "energy.machines.accelerator",
+    "ActionTable": "sim.hardware.action_table",
     "Comparison": "reports.compare",
-    "EnergyEstimate": "energy.estimate",
-    "GateConfig": "models.agmm",
+    "EnergyEstimate": "energy.pricing.estimate",
+    "GateConfig": "models.networks.agmm",
     "InvalidInput": "sim.errors",
-    "OperationCounts": "sim.operations",
-    "Replayed": "energy.replayed",
-    "Run": "models.run",
-    "SpikeTrace": "sim.trace",
+    "OperationCounts": "sim.counting.operations",
+    "Replayed": "energy.explaining.narrow_states",
+    "Run": "models.run_folders.run",
+    "SpikeTrace": "sim.trace.spike_trace",
     "Study": "study",
-    "Technology": "energy.prices",
-    "TraceWriter": "sim.trace",
-    "TrainConfig": "models.config",
-    "Workload": "sim.workload",
-    "accelerator_names": "energy.accelerator",
-    "action_table": "sim.action_table",
-    "break_even": "energy.breakeven",
-    "build_front": "reports.front",
+    "Technology": "energy.machines.prices",
+    "TraceWriter": "sim.trace.spike_trace",
+    "TrainConfig": "models.settings.config",
+    "Workload": "sim.network.workload",
+    "accelerator_names": "energy.machines.accelerator",
+    "action_table": "sim.hardware.action_table",
+    "break_even": "energy.explaining.break_even",
+    "build_front": "reports.ablation.pareto_report",
     "compare": "reports.compare",
-    "count": "sim.operations",
-    "derive": "models.derive",
-    "estimate": "energy.estimate",
-    "estimate_variants": "energy.variants",
-    "export_sanafe": "sim.sanafe",
-    "fitted": "energy.fitted",
-    "load_ablation": "ablate",
-    "load_accelerator": "energy.accelerator",
-    "load_parameters": "sim.parameter_file",
-    "load_recipe": "models.recipes",
-    "load_technology": "energy.prices",
-    "price_actions": "energy.pricing",
-    "read_actions": "sim.action_table",
-    "record": "models.record",
-    "replay_trace": "energy.replayed",
-    "run_ablation": "sweeping",
+    "count": "sim.counting.operations",
+    "derive": "models.training.derive",
+    "estimate": "energy.pricing.estimate",
+    "estimate_variants": "energy.pricing.variants",
+    "export_sanafe": "sim.hardware.chip.sanafe_export",
+    "fitted": "energy.explaining.fitted_memories",
+    "load_ablation": "ablation.jobs",
+    "load_accelerator": "energy.machines.accelerator",
+    "load_parameters": "sim.replay.parameter_file",
+    "load_recipe": "models.settings.recipes",
+    "load_technology": "energy.machines.prices",
+    "price_actions": "energy.pricing.action_costs",
+    "read_actions": "sim.hardware.action_table",
+    "record": "models.recording.record",
+    "replay_trace": "energy.explaining.narrow_states",
+    "run_ablation": "ablation.resumable_sweep",
     "run_study": "study",
     "score_table": "energy.published",
-    "sweep": "energy.sweep",
-    "technology_names": "energy.prices",
-    "train": "models.train",
-    "train_many": "models.train",
-    "variant_config": "models.variants",
-    "write_actions": "sim.action_table",
+    "sweep": "energy.explaining.what_if_sweep",
+    "technology_names": "energy.machines.prices",
+    "train": "models.training.train",
+    "train_many": "models.training.train",
+    "variant_config": "models.settings.variants",
+    "write_actions": "sim.hardware.action_table",
 }
 __all__ = [  # the keys of _HOMES, written out for type checkers
     "Accelerator",

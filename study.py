@@ -9,24 +9,24 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from .energy.accelerator import Accelerator, load_accelerator
-from .energy.estimate import EnergyEstimate
-from .energy.replayed import STATE_BITS, Replayed, replay_trace
-from .energy.variants import estimate_variants
-from .models.config import TrainConfig, config_data
-from .models.datasets import batches
-from .models.evaluate import as_input
-from .models.record import TRACE, record
-from .models.run import Run, check_data
-from .models.train import train, train_many
-from .models.variants import VARIANTS, variant_config
+from .energy.explaining.narrow_states import STATE_BITS, Replayed, replay_trace
+from .energy.machines.accelerator import Accelerator, load_accelerator
+from .energy.pricing.estimate import EnergyEstimate
+from .energy.pricing.variants import estimate_variants
+from .models.data.datasets import batches
+from .models.recording.record import TRACE, record
+from .models.run_folders.run import Run, check_data
+from .models.settings.config import TrainConfig, config_data
+from .models.settings.variants import VARIANTS, variant_config
+from .models.training.evaluate import as_input
+from .models.training.train import train, train_many
 from .reports.compare import Comparison, compare
+from .sim.counting.operations import OperationCounts, count
 from .sim.errors import InvalidInput
 from .sim.files import write_table
-from .sim.kernel_words import needs_spikes
-from .sim.operations import OperationCounts, count
-from .sim.parameter_file import PARAMETERS, load_parameters
-from .sim.trace import SpikeTrace
+from .sim.hardware.grid.kernel_fetches import needs_spikes
+from .sim.replay.parameter_file import PARAMETERS, load_parameters
+from .sim.trace.spike_trace import SpikeTrace
 
 BASELINE = "SNN fp32"
 ACCELERATORS = ("event-driven-45nm", "sop-45nm", "event-driven-45nm-tiny")  # the first carries the first page

@@ -13,10 +13,10 @@ from layers import SAMPLES, STEPS, packed, spikes, vgg_layers
 from measure import Row, ratio, summary, take_turns
 from numba import njit
 from numpy.typing import NDArray
-from spikejoule.sim.kernels import masked_popcounts, popcounts, segment_popcounts
-from spikejoule.sim.packing import pack
-from spikejoule.sim.synops import count_packed
-from spikejoule.sim.totals import turn_spikes
+from spikejoule.sim.counting.layer_counts import count_packed
+from spikejoule.sim.counting.popcount_kernels import masked_popcounts, popcounts, segment_popcounts
+from spikejoule.sim.counting.totals import turn_spikes
+from spikejoule.sim.trace.packing import pack
 
 SPIN = """
 import time

@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from spikejoule.ablate import Job, Task
-from spikejoule.console import progress_bars
-from spikejoule.energy.accelerator import load_accelerator
-from spikejoule.measuring import perform
-from spikejoule.models.config import TrainConfig
-from spikejoule.models.variants import variant_config
-from spikejoule.processes import local_pool
-from spikejoule.reports.paired import bootstrap_interval, distinguishable
-from spikejoule.workers import Bars, execute
+from spikejoule.ablation.jobs import Job, Task
+from spikejoule.ablation.scheduling import Bars, execute
+from spikejoule.ablation.task import perform
+from spikejoule.ablation.worker_processes import local_pool
+from spikejoule.commands.console import progress_bars
+from spikejoule.energy.machines.accelerator import load_accelerator
+from spikejoule.models.settings.config import TrainConfig
+from spikejoule.models.settings.variants import variant_config
+from spikejoule.reports.comparison.paired_differences import bootstrap_interval, distinguishable
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, TABLE = ROOT / "docs" / "agmm.md", ROOT / "docs" / "agmm_folds.csv"

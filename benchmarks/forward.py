@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from layers import SAMPLES, STEPS, packed, spikes, vgg_layers
 from measure import Row, ratio, summary, take_turns
-from spikejoule.sim.packing import pack
-from spikejoule.sim.synops import count_packed
+from spikejoule.sim.counting.layer_counts import count_packed
+from spikejoule.sim.trace.packing import pack
 
 CHANNELS = [64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512]
 CLASSES = 10

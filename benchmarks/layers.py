@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from spikejoule.sim.synops import pack_input
-from spikejoule.sim.workload import Conv2d
+from spikejoule.sim.counting.layer_counts import pack_input
+from spikejoule.sim.network.workload import Conv2d
 
 STEPS, SAMPLES, RATE = 4, 16, 0.1
 GEOMETRY = [(64, 128, 32), (128, 256, 16), (256, 256, 16), (256, 512, 8), (512, 512, 8), (512, 512, 4), (512, 512, 4)]

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 from measure import Row, summary, take_turns
-from spikejoule.sim.parameters import FixedPoint, LayerParameters, Number, Real
-from spikejoule.sim.replay import replay
-from spikejoule.sim.workload import AveragePool, Conv2d, Identity, Linear, RecurrentLinear, Workload
+from spikejoule.sim.network.workload import AveragePool, Conv2d, Identity, Linear, RecurrentLinear, Workload
+from spikejoule.sim.replay.parameters import FixedPoint, LayerParameters, Number, Real
+from spikejoule.sim.replay.replay import replay
 
 STEPS, SAMPLES, RATE = 10, 4, 0.1
 BOUND = 100.0  # million synaptic operations per second

@@ -18,7 +18,13 @@ from silicon_rows import (
     loihi1_static_uj,
     spread,
 )
-from spikejoule.energy.silicon import KEYWORD_STEPS, SCALING_BRANCH, CorePowerFit, keyword_spotting_pj, matching_rate
+from spikejoule.energy.silicon.measured_chips import (
+    KEYWORD_STEPS,
+    SCALING_BRANCH,
+    CorePowerFit,
+    keyword_spotting_pj,
+    matching_rate,
+)
 
 # What an accelerator was checked against that is no silicon.
 CHECKED = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikejoule.energy.accelerator import Accelerator, load_accelerator
-from spikejoule.energy.silicon import (
+from spikejoule.energy.machines.accelerator import Accelerator, load_accelerator
+from spikejoule.energy.silicon.measured_chips import (
     KEYWORD_SPOTTER,
     KEYWORD_STEPS,
     SCALING_BRANCH,

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from layers import RATE, SAMPLES, STEPS
 from measure import Row, ratio, summary, take_turns
-from spikejoule.energy.accelerator import Accelerator, load_accelerator
-from spikejoule.energy.pricing import price_actions
-from spikejoule.models.networks import NetworkConfig, SpikingNetwork
-from spikejoule.sim.action_table import read_actions, write_actions
-from spikejoule.sim.execution import ActionCounts, execute
-from spikejoule.sim.operations import count
-from spikejoule.sim.trace import SpikeTrace, TraceWriter
+from spikejoule.energy.machines.accelerator import Accelerator, load_accelerator
+from spikejoule.energy.pricing.action_costs import price_actions
+from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.sim.counting.operations import count
+from spikejoule.sim.hardware.action_table import read_actions, write_actions
+from spikejoule.sim.hardware.execution import ActionCounts, execute
+from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 
 IMAGE = (3, 32, 32)
 MACHINE = "grid-45nm"

@@ -19,8 +19,8 @@ def add_one(x):
 add_one(1)
 """
 OURS = """
-from spikejoule.sim.synops import count_packed
-from spikejoule.sim.workload import Conv2d
+from spikejoule.sim.counting.layer_counts import count_packed
+from spikejoule.sim.network.workload import Conv2d
 layer = Conv2d(name="conv", in_shape=(4, 16, 16), out_channels=8, kernel_size=3, padding=1)
 """
 COUNT = "count_packed(layer, np.ones((4, 16, 16), np.uint64))"

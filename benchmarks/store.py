@@ -15,9 +15,9 @@ import torch
 from forward import SpikingVgg
 from layers import GEOMETRY, RATE, SAMPLES, STEPS
 from measure import Row, summary
-from spikejoule.sim.operations import count
-from spikejoule.sim.trace import SpikeTrace, TraceWriter
-from spikejoule.sim.workload import AveragePool, Conv2d, Workload
+from spikejoule.sim.counting.operations import count
+from spikejoule.sim.network.workload import AveragePool, Conv2d, Workload
+from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 
 BATCHES = 8
 ROUNDS = 5
@@ -25,8 +25,8 @@ MEMORY_MIB = 96  # the setting that a trace ten times larger is counted within; 
 COUNT_WITHIN = """
 import pathlib, sys
 import hashlib, numcodecs.zstd, zarr
-from spikejoule.sim.operations import count
-from spikejoule.sim.trace import SpikeTrace
+from spikejoule.sim.counting.operations import count
+from spikejoule.sim.trace.spike_trace import SpikeTrace
 def peak():  # of this process alone: ru_maxrss would start at the parent's
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -26,7 +26,7 @@ from silicon_rows import (
     step_times,
     truenorth,
 )
-from spikejoule.energy.accelerator import accelerator_names, load_accelerator
+from spikejoule.energy.machines.accelerator import accelerator_names, load_accelerator
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "validation.md"

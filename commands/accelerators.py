@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import new_table, show, show_loading, show_static
+from .console import new_table, show, show_loading, show_static
 
 app = typer.Typer(help="The machines that traces can be priced on.", no_args_is_help=True)
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="The machines that traces can be priced on.", no_args_is_
 @app.command("list", epilog="Example: spikejoule accelerators list")
 def list_accelerators() -> None:
     """Name every accelerator that comes with the package; incomplete ones show prices and refuse a total."""
-    from ..energy.accelerator import accelerator_names, load_accelerator
+    from ..energy.machines.accelerator import accelerator_names, load_accelerator
 
     table = new_table("accelerator", "kind", "technology", "what it is")
     for name in accelerator_names():
@@ -31,8 +31,8 @@ def show_accelerator(
     ],
 ) -> None:
     """Show an accelerator's notes, every price and its static part, with range, basis and source."""
-    from ..energy.accelerator import load_accelerator
-    from ..sim.architecture import Grid
+    from ..energy.machines.accelerator import load_accelerator
+    from ..sim.hardware.architecture import Grid
 
     machine = load_accelerator(name)
     print(f"{machine.title}\n{machine.notes}\n")
@@ -54,7 +54,7 @@ def validate_accelerator(
     file: Annotated[str, typer.Argument(help="Your own .yaml file, or a name.", show_default=False)],
 ) -> None:
     """Check an accelerator file: keys, figures, units and memories."""
-    from ..energy.accelerator import load_accelerator
+    from ..energy.machines.accelerator import load_accelerator
 
     machine = load_accelerator(file)
     print(f"{file}: valid; {machine.name}, kind {machine.architecture.kind}, {len(machine.prices)} prices")

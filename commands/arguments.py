@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..sim.trace import SpikeTrace
+    from ..sim.trace.spike_trace import SpikeTrace
 
 MAIN_JOB, STEP_BY_STEP, WHAT_IF, LOOK_UP = "Main job", "Step by step", "What if", "Look things up"  # help's headings
 
@@ -38,7 +38,7 @@ def given_names(context: typer.Context) -> set[str]:
 
 
 def open_trace(path: Path) -> SpikeTrace:
-    from ..sim.trace import SpikeTrace
+    from ..sim.trace.spike_trace import SpikeTrace
 
     return SpikeTrace.open(trace_path(path))
 

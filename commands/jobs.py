@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import progress_bars
 from .arguments import MAIN_JOB, Formats, Runs, format_names
+from .console import progress_bars
 
 if TYPE_CHECKING:
-    from ..models.config import TrainConfig
+    from ..models.settings.config import TrainConfig
 
 app = typer.Typer()
 
@@ -37,8 +37,8 @@ def report(
     formats: Formats = None,
 ) -> None:
     """The main job: train the variants, record, count, price, and write the report."""
-    from ..models.config import TrainConfig
-    from ..models.variants import quick as shortened
+    from ..models.settings.config import TrainConfig
+    from ..models.settings.variants import quick as shortened
     from ..study import Study, run_study
 
     base = TrainConfig(dataset=dataset)
@@ -72,11 +72,11 @@ def ablate(
     formats: Formats = None,
 ) -> None:
     """Sweep settings and draw accuracy against energy; a stopped sweep continues. Exit code 1: some runs failed."""
-    from ..ablate import load_ablation
-    from ..reports.front import build_front
-    from ..reports.write import write_report
-    from ..sweeping import run_ablation, write_tables
-    from ..workers import cluster
+    from ..ablation.jobs import load_ablation
+    from ..ablation.resumable_sweep import run_ablation, write_tables
+    from ..ablation.scheduling import cluster
+    from ..reports.ablation.pareto_report import build_front
+    from ..reports.page.write import write_report
 
     ablation, out = load_ablation(config), out or Path("out") / Path(config).stem
     with progress_bars() as progress, cluster(scheduler) as executor:
@@ -92,7 +92,7 @@ def ablate(
 
 def _tune(base: TrainConfig, out: Path, **how: Any) -> dict[str, float]:
     """Choose learning rates on validation data and keep the table beside the report."""
-    from ..models.tune import tune, write_rates
+    from ..models.training.tune import tune, write_rates
 
     tuning = tune(base, **how)
     path = out.with_name(out.name + "-learning_rates.yaml")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import show_counts, show_estimate, show_priced, show_scores
 from ..sim.errors import InvalidInput
 from .arguments import STEP_BY_STEP, AcceleratorOption, Formats, TraceArgument, format_names, given_names, open_trace
+from .console import show_counts, show_estimate, show_priced, show_scores
 
 if TYPE_CHECKING:
-    from ..sim.operations import OperationCounts
-    from ..sim.trace import SpikeTrace
+    from ..sim.counting.operations import OperationCounts
+    from ..sim.trace.spike_trace import SpikeTrace
 
 app = typer.Typer()
 
@@ -61,8 +61,8 @@ def estimate(
     ] = MemorySizes.fixed,
 ) -> None:
     """Energy and time per inference of a trace on an accelerator, or under every published formula."""
-    from ..energy.accelerator import load_accelerator
-    from ..energy.estimate import estimate as make_estimate
+    from ..energy.machines.accelerator import load_accelerator
+    from ..energy.pricing.estimate import estimate as make_estimate
     from ..energy.published import score_table
 
     if all_models:
@@ -79,7 +79,7 @@ def estimate(
         return
     machine, recorded = load_accelerator(accelerator), open_trace(trace)
     if memory is MemorySizes.fitted:
-        from ..energy.fitted import fitted
+        from ..energy.explaining.fitted_memories import fitted
 
         machine = fitted(machine, _count(recorded))
     result = make_estimate(recorded, machine)
@@ -88,7 +88,7 @@ def estimate(
     else:
         show_estimate(result)
     if actions is not None:
-        from ..sim.action_table import write_actions
+        from ..sim.hardware.action_table import write_actions
 
         origin = {"trace_hash": result.operations.trace_hash, "accelerator": machine.name}
         print(write_actions(result.actions, actions, origin), file=sys.stderr)
@@ -105,9 +105,9 @@ def price(
     ] = None,
 ) -> None:
     """Apply the prices of an accelerator or a technology to a stored action table."""
-    from ..energy.accelerator import load_accelerator
-    from ..energy.prices import load_technology
-    from ..sim.action_table import read_actions
+    from ..energy.machines.accelerator import load_accelerator
+    from ..energy.machines.prices import load_technology
+    from ..sim.hardware.action_table import read_actions
 
     if (accelerator is None) == (technology is None):
         raise InvalidInput("price: give either --accelerator or --technology")
@@ -129,10 +129,10 @@ def compare(
     formats: Formats = None,
 ) -> None:
     """Compare recorded networks on one accelerator."""
-    from ..energy.accelerator import load_accelerator
-    from ..energy.variants import estimate_variants
+    from ..energy.machines.accelerator import load_accelerator
+    from ..energy.pricing.variants import estimate_variants
     from ..reports.compare import compare as make_comparison
-    from ..sim.kernel_words import needs_spikes
+    from ..sim.hardware.grid.kernel_fetches import needs_spikes
 
     machine = load_accelerator(accelerator)
     opened = {name: [open_trace(Path(path)) for path in paths] for name, paths in map(_named_traces, variants)}
@@ -153,7 +153,7 @@ def compare(
 
 
 def _count(trace: SpikeTrace) -> OperationCounts:
-    from ..sim.operations import count as run_count
+    from ..sim.counting.operations import count as run_count
 
     return run_count(trace)
 

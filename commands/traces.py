@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import new_table, progress_bars, show
 from .arguments import TraceArgument, trace_path
+from .console import new_table, progress_bars, show
 
 app = typer.Typer(help="Look at recorded traces, check them, rescue interrupted ones.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="Look at recorded traces, check them, rescue interrupted 
 @app.command("info", epilog="Example: spikejoule trace info runs/0123456789abcdef")
 def trace_info(trace: TraceArgument) -> None:
     """What a trace holds, from its manifest."""
-    from ..sim.inspection import info
+    from ..sim.trace.inspection import info
 
     about = info(trace_path(trace))
     accuracy = "-" if about.accuracy is None else f"{about.accuracy:.4f}"
@@ -35,7 +35,7 @@ def trace_info(trace: TraceArgument) -> None:
 @app.command("verify", epilog="Example: spikejoule trace verify runs/0123456789abcdef")
 def trace_verify(trace: TraceArgument) -> None:
     """Read every chunk of a trace and check it against its digest."""
-    from ..sim.inspection import verify
+    from ..sim.trace.inspection import verify
 
     with progress_bars() as progress:
         told = None if progress is None else partial(progress, "verify")
@@ -48,7 +48,7 @@ def trace_head(
     trace: TraceArgument, samples: Annotated[int, typer.Option(min=1, help="How many samples.")] = 5
 ) -> None:
     """The first samples of a trace: label, prediction and spikes per signal."""
-    from ..sim.inspection import head
+    from ..sim.trace.inspection import head
 
     shown = head(trace_path(trace), samples)
     table = new_table("sample", "label", "prediction", *(shown[0].events if shown else ()))
@@ -63,7 +63,7 @@ def trace_salvage(
     trace: Annotated[Path, typer.Argument(help="The path at which a writer was interrupted.", show_default=False)],
 ) -> None:
     """Make a trace of the whole samples that an interrupted writer left behind."""
-    from ..sim.salvage import salvage
+    from ..sim.trace.salvage import salvage
 
     saved = salvage(trace)
     print(f"{saved.path}: {saved.samples} whole samples")

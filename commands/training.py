@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import progress_bars, show_dry_run
 from ..sim.errors import InvalidInput
 from .arguments import STEP_BY_STEP, Runs, given_names
+from .console import progress_bars, show_dry_run
 
 if TYPE_CHECKING:
-    from ..models.config import TrainConfig
-    from ..models.recipes import Recipe
+    from ..models.settings.config import TrainConfig
+    from ..models.settings.recipes import Recipe
 
 app = typer.Typer()
 
@@ -70,11 +70,11 @@ def train(
     runs: Runs = Path("runs"),
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""
-    from ..models.agmm import GateConfig
-    from ..models.config import TrainConfig
-    from ..models.recipes import load_recipe
-    from ..models.train import train as run_training
-    from ..models.variants import variant_config
+    from ..models.networks.agmm import GateConfig
+    from ..models.settings.config import TrainConfig
+    from ..models.settings.recipes import load_recipe
+    from ..models.settings.variants import variant_config
+    from ..models.training.train import train as run_training
 
     given = given_names(context)
     if variant is not None and given & {"weight_bits", "gate"}:
@@ -110,8 +110,8 @@ def record(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
 ) -> None:
     """Record the spikes of a trained network on a part of its data; prints the trace's path."""
-    from ..models.record import record as run_recording
-    from ..models.run import Run
+    from ..models.recording.record import record as run_recording
+    from ..models.run_folders.run import Run
 
     with progress_bars() as progress:
         trace = run_recording(Run.open(run), split=split, progress=progress)
@@ -119,9 +119,9 @@ def record(
 
 
 def _dry_run(config: TrainConfig, recipe: Recipe | None, device: str) -> None:
-    from ..models.config import config_data
-    from ..models.dry_run import DataShape
-    from ..models.dry_run import dry_run as try_out
+    from ..models.settings.config import config_data
+    from ..models.training.dry_run import DataShape
+    from ..models.training.dry_run import dry_run as try_out
 
     print(
         f"dry run of {config.network} at batch size {config.batch_size}: two optimiser steps on made data; nothing is "

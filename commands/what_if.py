@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..console import new_table, show, show_sweep
 from ..sim.errors import InvalidInput
 from .arguments import WHAT_IF, AcceleratorOption, TraceArgument, open_trace, trace_path
+from .console import new_table, show, show_sweep
 
 app = typer.Typer()
 LARGEST_MEMORY_KIB = 2**30  # 1 TiB: no on-chip memory is larger
@@ -27,9 +27,9 @@ def breakeven(
     accelerator: AcceleratorOption = "event-driven-45nm",
 ) -> None:
     """The firing rate at which a network costs as much as another, per layer and in all."""
-    from ..energy.accelerator import load_accelerator
-    from ..energy.breakeven import break_even
-    from ..energy.estimate import estimate as make_estimate
+    from ..energy.explaining.break_even import break_even
+    from ..energy.machines.accelerator import load_accelerator
+    from ..energy.pricing.estimate import estimate as make_estimate
 
     machine = load_accelerator(accelerator)
     variant, reference = (make_estimate(open_trace(path), machine) for path in (trace, against))
@@ -74,8 +74,8 @@ def sweep(
 
     Lists are separated by commas. The trace gives the network alone: independent random spikes replace its own.
     """
-    from ..energy.accelerator import load_accelerator
-    from ..energy.sweep import sweep as run_sweep
+    from ..energy.explaining.what_if_sweep import sweep as run_sweep
+    from ..energy.machines.accelerator import load_accelerator
     from ..sim.files import write_table
 
     for option, value, swept, values in (
@@ -118,11 +118,11 @@ def export(
     The input must be spikes, and gates frozen. Prints our own figures of the run that SANA-FE makes of it: biases act
     there from its first step to its last, so they are not those of 'estimate'.
     """
-    from ..energy.accelerator import load_accelerator
-    from ..sim.mesh import Event
-    from ..sim.parameter_file import PARAMETERS, load_parameters
-    from ..sim.sanafe import export_sanafe
-    from ..sim.sanafe_run import run_as_sanafe
+    from ..energy.machines.accelerator import load_accelerator
+    from ..sim.hardware.chip.sanafe_export import export_sanafe
+    from ..sim.hardware.chip.sanafe_run import run_as_sanafe
+    from ..sim.hardware.mesh import Event
+    from ..sim.replay.parameter_file import PARAMETERS, load_parameters
 
     machine, path = load_accelerator(accelerator), trace_path(trace)
     chip, opened = machine.architecture, open_trace(trace)

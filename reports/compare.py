@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..sim.errors import InvalidInput
-from .matching import (
+from .comparison.matching import (
     Estimates,
     Replays,
     by_seed,
@@ -19,14 +19,14 @@ from .matching import (
     sorted_logs,
     sorted_replays,
 )
-from .paired import paired_differences
-from .summary import summarise
+from .comparison.paired_differences import paired_differences
+from .comparison.summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..energy.estimate import EnergyEstimate
-    from ..energy.replayed import Replayed
+    from ..energy.explaining.narrow_states import Replayed
+    from ..energy.pricing.estimate import EnergyEstimate
 
 FOCUS = "BSNN + AGMM"
 
@@ -97,7 +97,7 @@ class Comparison:
         Parameters
         ----------
         quantities : sequence of str
-            Keys of `spikejoule.reports.paired.QUANTITIES`. ``sign_flips`` are flips per epoch of the binary layers,
+            Keys of `QUANTITIES`. ``sign_flips`` are flips per epoch of the binary layers,
             mean over training, and need logs; ``energy_pj`` is that of events, ``total_pj`` has static power x time
             with it. What is not known has no row.
         pairs : sequence of (variant, reference), optional
@@ -108,7 +108,7 @@ class Comparison:
         DataFrame
             One row per quantity, pair and (for flips) layer; ``difference`` = variant - reference, mean over seeds, and
             ``percent`` of the reference, both with ``_low`` and ``_high``; ``distinguishable``: see
-            `spikejoule.reports.paired.distinguishable`. A bootstrap over three seeds is coarse: it cannot leave their
+            `distinguishable`. A bootstrap over three seeds is coarse: it cannot leave their
             range.
         """
         for variant, reference in pairs or ():
@@ -121,13 +121,13 @@ class Comparison:
 
     def headline(self) -> str:
         """The answer in one sentence: accuracy, energy, and how many times less or more than every other variant."""
-        from .words import headline
+        from .sections.sentences import headline
 
         return headline(self)
 
     def write(self, path: str | Path, formats: Sequence[str] = ("html", "pdf")) -> list[Path]:
-        """Write the report and its tables; see `spikejoule.reports.write.write_report`."""
-        from .write import write_report
+        """Write the report and its tables; see `write_report`."""
+        from .page.write import write_report
 
         return write_report(self, path, formats)
 
@@ -160,7 +160,7 @@ def compare(
     focus : str, optional
         The variant the report is about; by default ``"BSNN + AGMM"``, or else the last that is not the baseline.
     refused : mapping of accelerator to mapping of variant to reason, optional
-        Variants that a machine cannot run (`spikejoule.energy.variants.estimate_variants`); reports name them. One
+        Variants that a machine cannot run (`estimate_variants`); reports name them. One
         that the main accelerator refuses must have no estimates on others either.
 
     Raises

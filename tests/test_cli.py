@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from spikejoule import cli
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.parameter_file import save_parameters
-from spikejoule.sim.parameters import LayerParameters
-from spikejoule.sim.trace import TraceWriter
-from spikejoule.sim.workload import Conv2d, Linear, Workload
+from spikejoule.sim.network.workload import Conv2d, Linear, Workload
+from spikejoule.sim.replay.parameter_file import save_parameters
+from spikejoule.sim.replay.parameters import LayerParameters
+from spikejoule.sim.trace.spike_trace import TraceWriter
 from typer.testing import CliRunner
 
 COMMANDS = (

@@ -23,11 +23,11 @@ HEAVY = ("pandas", "matplotlib", "zarr", "pydantic", "pyarrow", "torch", "norse"
 
 WORK = """
 import numpy as np, pathlib, tempfile
-from spikejoule.energy.accelerator import load_accelerator
-from spikejoule.energy.estimate import estimate
+from spikejoule.energy.machines.accelerator import load_accelerator
+from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.reports.compare import compare
-from spikejoule.sim.trace import SpikeTrace, TraceWriter
-from spikejoule.sim.workload import Conv2d, Linear, Workload
+from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 conv = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 fc = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")
 net = Workload(name="net", input_shape=(1, 5, 5), layers=(conv, fc))
@@ -53,7 +53,9 @@ def test_recorded_files_are_counted_priced_and_reported_without_a_deep_learning_
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("module", ["spikejoule", "spikejoule.sim", "spikejoule.sim.trace", "spikejoule.sim.execution"])
+@pytest.mark.parametrize(
+    "module", ["spikejoule", "spikejoule.sim", "spikejoule.sim.trace.spike_trace", "spikejoule.sim.hardware.execution"]
+)
 def test_importing_the_simulator_loads_nothing_heavy(module):
     result = fresh(
         f"import json, sys, {module}; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"

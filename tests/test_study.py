@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from spikejoule.models.config import TrainConfig
-from spikejoule.reports.blocks import Paragraph, Table
-from spikejoule.reports.sections import build_report
+from spikejoule.models.settings.config import TrainConfig
+from spikejoule.reports.page.blocks import Paragraph, Table
+from spikejoule.reports.sections.contents import build_report
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.trace import SpikeTrace
+from spikejoule.sim.trace.spike_trace import SpikeTrace
 from spikejoule.study import Study, run_study
 
 SHORT = Study(

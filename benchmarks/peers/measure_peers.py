@@ -14,8 +14,8 @@ from layers import packed, spikes, vgg_layers
 from measure import take_turns
 from neurobench.metrics.utils.layers.macs import single_layer_MACs
 from sinabs.hooks import conv_layer_synops_hook
-from spikejoule.sim.packing import pack
-from spikejoule.sim.synops import count_packed
+from spikejoule.sim.counting.layer_counts import count_packed
+from spikejoule.sim.trace.packing import pack
 from spikingjelly.activation_based.op_counter import SynOpCounter
 
 CONVOLUTION = torch.ops.aten.convolution.default

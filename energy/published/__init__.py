@@ -16,15 +16,7 @@ from .chips import (
     truenorth_fit,
     truenorth_inference_pj,
 )
-from .lemaire import (
-    LemaireCounts,
-    LemaireMemories,
-    addressing_pj,
-    lemaire_fnn,
-    lemaire_snn,
-    memory_pj,
-    operations_pj,
-)
+from .lemaire import LemaireCounts, LemaireMemories, addressing_pj, lemaire_fnn, lemaire_snn, memory_pj, operations_pj
 from .memory import (
     SRAM_RULES,
     ScaledEnergy,
@@ -41,14 +33,7 @@ from .sata import SataForward, sata_forward
 from .scores import PublishedModel, PublishedScore
 from .shapes import ConvShape, LayerActivity, LinearShape, activities
 from .sizes import resnet_bytes, stored_bytes, sub_bit_width, vgg_bytes
-from .sop import (
-    conv_macs,
-    ratio,
-    recurrent_step_energy_pj,
-    reduction_percent,
-    sop_energy_pj,
-    synaptic_operations,
-)
+from .sop import conv_macs, ratio, recurrent_step_energy_pj, reduction_percent, sop_energy_pj, synaptic_operations
 from .spikesim import SpikeSimEnergy, pe_cycle_pj, spikesim_energy
 from .table import PUBLISHED_MODELS, score_all, score_table
 from .yan import (

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import activities, require
 

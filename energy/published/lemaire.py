@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .memory import SRAM_RULES
 from .scores import PublishedScore
 from .shapes import ConvShape, LayerActivity, Shape, activities, require

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import ConvShape, LinearShape, Shape, activities, require
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 
 
 @dataclass(frozen=True)

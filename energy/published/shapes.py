@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...sim.counting.operations import OperationCounts
 from ...sim.errors import InvalidInput
-from ...sim.operations import OperationCounts
-from ...sim.workload import INPUT, NEURON_MODELS, Conv2d, Layer, Linear
+from ...sim.network.workload import INPUT, NEURON_MODELS, Conv2d, Layer, Linear
 
 SPIKING_INPUTS = ("spike", "signed_spike")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import require
 

@@ -7,7 +7,7 @@ rate of the layer's input. Left out: memory, neuron updates, batch norm, routing
 
 from __future__ import annotations
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import LayerActivity, activities, require
 

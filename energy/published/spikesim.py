@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import ConvShape, activities, require
 

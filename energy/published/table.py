@@ -8,8 +8,8 @@ from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
+from ...sim.counting.operations import OperationCounts
 from ...sim.errors import InvalidInput
-from ...sim.operations import OperationCounts
 from .bands import DAMPFHOFFER_2023, DAVIDSON_FURBER_2021, score_band
 from .chips import score_loihi, score_truenorth
 from .lemaire import score_lemaire

@@ -8,7 +8,7 @@ reads, and with them the paper's own thresholds (5.7 % at T = 5 in v4).
 
 from __future__ import annotations
 
-from ...sim.operations import OperationCounts
+from ...sim.counting.operations import OperationCounts
 from .scores import PublishedScore
 from .shapes import activities, require
 

@@ -1,0 +1,4 @@
+"""What a training is told: its config, variants by name, tuned learning rates, recipes.
+
+Trains nothing.
+"""

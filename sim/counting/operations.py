@@ -1,0 +1,374 @@
+"""What work a trace is: exact operation counts per layer, step and sample, synaptic and otherwise.
+
+Synaptic operations come from the compiled counter (`synops`). Neuron updates, bias, pooling, gate and scale operations
+are rows of their own, never hidden in the synaptic count. No machine is assumed: which of these a machine executes is
+decided in `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InvalidInput
+from ..network.workload import INPUT, NEURON_MODELS, Layer, Workload
+from .graded import count_units, reads_graded, unit_events
+from .layer_counts import SynapticCounts, count_packed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..trace.spike_trace import SpikeTrace
+
+Counts = NDArray[np.int64]  # (steps, samples)
+Tables = dict[tuple[str, str], Counts]  # (what, signal or layer)
+EMITTED, UNITS = "emitted", "unit "
+COUNTED = ("nonzero_weights", "all_weights", "events")
+
+
+@dataclass(frozen=True)
+class KernelWords:
+    """What a layer's events fetch on one machine whose weights lie in `kernel_major` (`kernel_words.fetch_maps`).
+
+    Attributes
+    ----------
+    made_for : (int, int, int)
+        Bits of a weight and of a memory word, and weights added per cycle: other machines need other counts.
+    words, cycles : int64 array (steps, samples)
+        Of the events.
+    all_words, all_cycles : int
+        Of every element of the input, whether an event or not.
+    """
+
+    made_for: tuple[int, int, int]
+    words: Counts
+    cycles: Counts
+    all_words: int
+    all_cycles: int
+
+
+@dataclass(frozen=True)
+class LayerOperations:
+    """Operations of one layer and the neurons it feeds.
+
+    Attributes
+    ----------
+    synaptic : SynapticCounts
+        Pairs of a non-zero input and an in-range weight, as int64 ``(steps, samples)`` arrays.
+    spikes : int64 array (steps, samples) or None
+        Spikes its neurons emitted; None for a readout or a layer that joins another.
+    rows : mapping of (part, operation) to int64 array (steps, samples)
+        Everything else; parts are neuron, reset, bias, pool, gate, scale and readout, operations add, multiply,
+        compare and sigmoid.
+    units : SynapticCounts, optional
+        ``synaptic`` with each graded input n as n unit events; None if it reads none, or their values are not known.
+    kernels : KernelWords, optional
+        Only where they were counted for a machine that needs them.
+    """
+
+    synaptic: SynapticCounts
+    spikes: Counts | None
+    rows: Mapping[tuple[str, str], Counts]
+    units: SynapticCounts | None = None
+    kernels: KernelWords | None = None
+
+
+@dataclass(frozen=True)
+class OperationCounts:
+    """Exact operation counts of one trace; see `count`.
+
+    Attributes
+    ----------
+    workload : Workload
+    trace_hash : str
+    steps, samples : int
+    layers : mapping of layer name to LayerOperations
+    input_events : int64 array (steps, samples)
+        Non-zero elements of the network's input.
+    accuracy : float or None
+        Share of samples whose prediction equals the label, 0..1; None where the trace holds no labels or predictions.
+    provenance : mapping
+        What the trace says of its origin: run, variant, seed, data set, versions.
+    unit_events : mapping of signal to int64 array (steps, samples)
+        Sums of the values of every graded signal; none where they are not known.
+    """
+
+    workload: Workload
+    trace_hash: str
+    steps: int
+    samples: int
+    layers: Mapping[str, LayerOperations]
+    input_events: Counts
+    accuracy: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    unit_events: Mapping[str, Counts] = field(default_factory=dict)
+
+    @property
+    def synaptic_operations(self) -> float:
+        """SOPs per inference, mean over samples: pairs of an input event and an in-range weight, zero ones included.
+
+        Products with an analog input are no synaptic operations; they are in the layer's own count.
+        """
+        driven = [layer.name for layer in self.workload.layers if layer.weights and layer.input_kind != "analog"]
+        return sum(int(self.layers[name].synaptic.all_weights.sum()) for name in driven) / self.samples
+
+    def firing_rate(self, layer: str | None = None) -> float:
+        """Spikes per neuron and step, of one layer or (None) of all spiking neurons of the network."""
+        spikes = neurons = 0
+        for name, operations in self.layers.items():
+            if operations.spikes is not None and layer in (None, name):
+                spikes += int(operations.spikes.sum())
+                neurons += self.workload.layer(name).neurons
+        if neurons == 0:
+            raise InvalidInput(f"firing rate: no spiking neurons in layer {layer!r} of {self.workload.name!r}")
+        return spikes / (neurons * self.steps * self.samples)
+
+    def to_frame(self, *, by_sample: bool = True) -> pd.DataFrame:
+        """Tidy table ``layer, step, sample, part, operation, count``; without ``by_sample`` the sum over samples."""
+        import pandas as pd
+
+        frames = []
+        for layer, part, operation, counts in self._rows():
+            steps, samples = np.indices(counts.shape) if by_sample else (np.arange(self.steps)[:, None], None)
+            columns: dict[str, object] = {"layer": layer, "step": steps.ravel()}
+            if samples is not None:
+                columns["sample"] = samples.ravel()
+            values = counts if by_sample else counts.sum(axis=1, dtype=np.int64)
+            columns |= {"part": part, "operation": operation, "count": values.ravel()}
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def _rows(self) -> Iterator[tuple[str, str, str, Counts]]:
+        for name, layer in self.layers.items():
+            synaptic = layer.synaptic
+            yield name, "synapse", self.workload.layer(name).operation, synaptic.all_weights
+            yield name, "pairs", "nonzero_weights", synaptic.nonzero_weights
+            yield name, "pairs", "all_weights", synaptic.all_weights
+            yield name, "pairs", "dense", np.full_like(synaptic.all_weights, synaptic.dense)
+            for (part, operation), counts in layer.rows.items():
+                yield name, part, operation, counts
+
+
+def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCounts:
+    """Count every operation of a recorded trace, stored chunk by stored chunk.
+
+    Parameters
+    ----------
+    trace : SpikeTrace
+    executor : concurrent.futures.Executor, optional
+        Counts ranges of samples at the same time: a process pool, a thread pool, or the ``get_executor()`` of a dask
+        client. Workers in other processes open the trace again, so its path must mean the same to them.
+
+    Returns
+    -------
+    OperationCounts
+        int64 throughout; batch size, chunking and workers never change a figure.
+
+    Raises
+    ------
+    InvalidInput
+        When a chunk of the trace does not match its manifest, or the trace holds no sample.
+
+    Notes
+    -----
+    Memory stays within a few stored chunks beside the counts themselves, whatever the size of the trace.
+    """
+    if trace.samples == 0:
+        raise InvalidInput(f"trace {trace.path}: holds no sample, so there is no inference to count; record some data")
+    if executor is None:
+        parts = [_count_samples(trace, samples) for samples in trace.chunks()]
+    else:
+        ranges = _ranges(list(trace.chunks()))
+        parts = list(executor.map(partial(_count_stored, trace.path, trace.hash, trace.memory), ranges))
+    tables = {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+    workload, shape = trace.workload, (trace.steps, trace.samples)
+    layers = {}
+    for layer in workload.layers:
+        spikes = tables.get((EMITTED, layer.name))
+        counts = SynapticCounts(**{name: tables[name, layer.name] for name in COUNTED}, dense=layer.dense)
+        units = None
+        if reads_graded(layer):
+            units = SynapticCounts(**{name: tables[UNITS + name, layer.name] for name in COUNTED}, dense=layer.dense)
+        layers[layer.name] = LayerOperations(counts, spikes, other_rows(layer, spikes, shape), units)
+    sums = {name: values for (what, name), values in tables.items() if what == UNITS + EMITTED}
+    return OperationCounts(
+        workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance, sums
+    )
+
+
+def _ranges(chunks: list[slice], most: int = 64) -> list[tuple[int, int]]:
+    """Sample ranges of whole chunks, few enough that each is worth a task."""
+    per_task = -(-len(chunks) // most)
+    return [
+        (chunks[first].start, chunks[min(first + per_task, len(chunks)) - 1].stop)
+        for first in range(0, len(chunks), per_task)
+    ]
+
+
+def _count_stored(path: str | Path, trace_hash: str, memory: int, samples: tuple[int, int]) -> Tables:
+    """Count a range of samples in a worker, which may be another process."""
+    from ..trace.spike_trace import SpikeTrace
+
+    trace = SpikeTrace.open(path, memory=memory)
+    if trace.hash != trace_hash:
+        raise InvalidInput(f"trace {path}: changed while it was counted; count it again")
+    inside = [part for part in trace.chunks() if samples[0] <= part.start and part.stop <= samples[1]]
+    parts = [_count_samples(trace, part) for part in inside]
+    return {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+
+
+def _count_samples(trace: SpikeTrace, samples: slice) -> Tables:
+    """Counts of one range of samples, read in blocks of steps where a sample is large."""
+    shape = (trace.steps, samples.stop - samples.start)
+    tables: Tables = {}
+    for signal, (_, kind) in trace.workload.signals.items():
+        tables[EMITTED, signal] = emitted = np.zeros(shape, np.int64)
+        for steps in _blocks_of_steps(trace, signal, samples):
+            words = trace.packed(signal, samples, steps)
+            emitted[steps] = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+        if kind == "graded":
+            tables[UNITS + EMITTED, signal] = sums = np.zeros(shape, np.int64)
+            for steps in _blocks_of_steps(trace, signal, samples):
+                sums[steps] = unit_events(trace.each_plane(signal, samples, steps))
+    for layer in trace.workload.layers:
+        for name in COUNTED:
+            tables[name, layer.name] = np.zeros(shape, np.int64)
+        for steps in _blocks_of_steps(trace, layer.sources[0], samples):
+            before = min(layer.delay, steps.start)  # a recurrent layer reads the step before
+            wanted = slice(steps.start - before, steps.stop)
+            part = count_packed(layer, *(trace.packed(signal, samples, wanted) for signal in layer.sources))
+            for name in COUNTED:
+                tables[name, layer.name][steps] = getattr(part, name)[before:]
+        if reads_graded(layer):
+            tables |= _count_units(trace, layer, samples)
+    return tables
+
+
+def _count_units(trace: SpikeTrace, layer: Layer, samples: slice) -> Tables:
+    """The counts of a layer with every graded input n as n unit events."""
+    shape = (trace.steps, samples.stop - samples.start)
+    tables: Tables = {(UNITS + name, layer.name): np.zeros(shape, np.int64) for name in COUNTED}
+    for steps in _blocks_of_steps(trace, layer.sources[0], samples):
+        signals = (
+            trace.each_plane(name, samples, steps) if kind == "graded" else [trace.packed(name, samples, steps)]
+            for name, _, kind in layer.reads
+        )
+        part = count_units(layer, *signals)
+        for name in COUNTED:
+            tables[UNITS + name, layer.name][steps] = getattr(part, name)
+    return tables
+
+
+def _blocks_of_steps(trace: SpikeTrace, signal: str, samples: slice) -> Iterator[slice]:
+    return (steps for block, steps in trace.blocks(signal) if block.start == samples.start)
+
+
+def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    """Operations beside the synaptic ones, for one layer and the neurons it feeds.
+
+    Parameters
+    ----------
+    layer : Layer
+    spikes : int64 array (steps, samples) or None
+        What those neurons emitted.
+    shape : (steps, samples)
+
+    Returns
+    -------
+    mapping of (part, operation) to int64 array (steps, samples)
+        See `LayerOperations`.
+
+    Raises
+    ------
+    InvalidInput
+        For a gate on a layer that joins another, and a gain per step on a readout: they have no rule.
+
+    Notes
+    -----
+    A gain that varies with the step folds into the leak, ``lambda g[t-1] / g[t]``, and the threshold, ``V_th / g[t]``
+    (docs/definitions.md, 10). The rescaled leak is the multiply that a leaky neuron does anyway; an integrate-and-fire
+    neuron gains one, in a row of its own. The words of both tables are in `mapping`. A branch of integer weights with a
+    scale of its own is rescaled before it joins: N multiplies and N adds in part ``scale``.
+    """
+    _check_gate(layer)
+    rows: dict[tuple[str, str], Counts] = {}
+
+    def every_step(part: str, operation: str, per_step: int) -> None:
+        if per_step:
+            rows[part, operation] = np.full(shape, per_step, np.int64)
+
+    if layer.pool is not None:  # one add per element before pooling; a scatter machine needs none
+        every_step("pool", "add", int(np.prod(layer.out_shape)))
+    if multiplies_branch(layer):  # its sum is rescaled on its own, and only then joins the current
+        every_step("scale", "multiply", layer.neurons)
+        every_step("scale", "add", layer.neurons)
+    if layer.neuron is None:
+        return rows
+    neurons, channels, model = layer.neurons, layer.neuron_shape[0], NEURON_MODELS[layer.neuron]
+    every_step("neuron", "multiply", neurons * model.multiplies)
+    every_step("neuron", "add", neurons * model.integrates)
+    every_step("neuron", "compare", neurons * model.compares)
+    if model.adds_per_spike and spikes is not None:
+        rows["reset", "add"] = spikes * model.adds_per_spike
+    if model.spikes:
+        every_step("bias", "add", neurons * layer.bias)
+    else:  # the sum over steps starts at the bias times the steps, and ends in one search for the largest
+        rows |= _readout_rows(layer, shape)
+    if layer.gate == "live":
+        gates = channels if layer.gate_axes == "channel" else 1
+        every_step("gate", "add", neurons)
+        every_step("gate", "sigmoid", gates)
+        every_step("gate", "multiply", neurons + gates)
+        # Batch norm cannot fold through a gain that depends on the data: per channel and step the mean is rescaled and
+        # shifted, and the gain is multiplied into the scale (binary weights only; others hold it) and the bias.
+        every_step("scale", "multiply", (3 if layer.scale == "explicit" else 2) * channels)
+        every_step("scale", "add", channels)
+        return rows
+    if layer.gate == "per_step" and not model.multiplies:
+        every_step("gate", "multiply", neurons)
+    if layer.scale == "explicit" and model.spikes:
+        every_step("scale", "multiply", neurons)
+    return rows
+
+
+def multiplies_branch(layer: Layer) -> bool:
+    """Whether a branch into another layer's current has a factor per channel that its weights cannot carry.
+
+    Real weights take the factor up; with +-1 weights (and zeros) every event adds plus or minus the factor. Integer
+    weights take N multiplies per step instead (docs/definitions.md, 6).
+    """
+    return bool(layer.weights) and layer.joins is not None and layer.weight_kind == "integer" and layer.scale != "none"
+
+
+def _check_gate(layer: Layer) -> None:
+    """Refuse a gate whose operations have no rule."""
+    if layer.gate is None:
+        return
+    if layer.neuron is None:
+        raise InvalidInput(
+            f"layer {layer.name!r} has a {layer.gate} gate but no neurons; put the gate on the layer that it joins"
+        )
+    if layer.gate == "per_step" and not NEURON_MODELS[layer.neuron].spikes:
+        raise InvalidInput(
+            f"layer {layer.name!r} is a readout with a per_step gate, which has no leak or threshold to fold into; "
+            f"fold a constant gain into its weights, or gate spiking layers only"
+        )
+
+
+def _readout_rows(layer: Layer, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
+    """What a readout does once per inference: start its sums at the bias, rescale them, find the largest."""
+    first, last = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    first[0] = last[-1] = 1
+    rows = {("readout", "compare"): last * (layer.neurons - 1)}
+    if layer.bias:
+        rows["bias", "add"] = first * layer.neurons
+    if layer.scale == "explicit":
+        rows["scale", "multiply"] = last * layer.neurons
+    return rows
