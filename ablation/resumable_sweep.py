@@ -19,7 +19,7 @@ from ..models.recording.record import record
 from ..models.run_folders.run import Run, check_writable
 from ..models.settings.config import config_to_dict
 from ..reports.ablation.pareto import FINISHED, equal_points, equal_twin, settings
-from ..reports.ablation.pareto_report import FrontData
+from ..reports.ablation.results import AblationResults
 from ..sim.counting.operations import OperationCounts, count
 from ..sim.errors import InvalidInput
 from ..sim.files import replacing
@@ -41,7 +41,7 @@ def run_ablation(
     workers: int = 2,
     executor: Executor | None = None,
     progress: Progress | None = None,
-) -> FrontData:
+) -> AblationResults:
     """Train what is not there yet, measure every run, and collect the table behind the accuracy-energy front.
 
     Parameters
@@ -59,7 +59,7 @@ def run_ablation(
 
     Returns
     -------
-    FrontData
+    AblationResults
         ``table`` has one row per run: sorted, without times or paths, so that it is the same to the byte however
         often the sweep was stopped; `timings` of the runs are apart. A run that failed has the status ``failed`` and
         its traceback in ``error``, or how its worker process died; the same call tries it again.
@@ -96,7 +96,7 @@ def run_ablation(
             f"again, or none: local workers are renewed when one dies"
         ) from error
     table = _table(ablation, figures)
-    return FrontData(
+    return AblationResults(
         title=ablation.title,
         table=table,
         axes=ablation.axes,
@@ -107,7 +107,7 @@ def run_ablation(
     )
 
 
-def timings(data: FrontData, runs: str | Path) -> pd.DataFrame:
+def timings(data: AblationResults, runs: str | Path) -> pd.DataFrame:
     """Seconds of every finished training, as its log says: ``run, variant, seed, epochs, seconds``."""
     rows = []
     for row in data.table[data.table["status"] == FINISHED].itertuples():
@@ -118,7 +118,7 @@ def timings(data: FrontData, runs: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "variant", "seed", "epochs", "seconds"])
 
 
-def write_tables(data: FrontData, out: str | Path, runs: str | Path) -> list[Path]:
+def write_tables(data: AblationResults, out: str | Path, runs: str | Path) -> list[Path]:
     """Write ``OUT.parquet``, the table, and ``OUT-timings.parquet``."""
     out = Path(out)
     paths = [out.with_name(f"{out.name}.parquet"), out.with_name(f"{out.name}-timings.parquet")]

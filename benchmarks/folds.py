@@ -22,7 +22,7 @@ from spikejoule.commands.console import progress_bars
 from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.models.settings.config import TrainConfig
 from spikejoule.models.settings.variants import variant_config
-from spikejoule.reports.comparison.paired_differences import bootstrap_interval, distinguishable
+from spikejoule.reports.comparison.significance import bootstrap_interval, distinguishable
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, TABLE = ROOT / "docs" / "agmm.md", ROOT / "docs" / "agmm_folds.csv"

@@ -13,7 +13,8 @@ from layers import RATE, SAMPLES, STEPS
 from measure import Row, ratio, summary, take_turns
 from spikejoule.energy.machines.accelerator import Accelerator, load_accelerator
 from spikejoule.energy.pricing.action_costs import price_actions
-from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.hardware.action_table import read_actions, write_actions
 from spikejoule.sim.hardware.execution import ActionCounts, execute

@@ -120,7 +120,7 @@ def record(
 
 def _dry_run(config: TrainConfig, recipe: Recipe | None, device: str) -> None:
     from ..models.settings.config import config_data
-    from ..models.training.dry_run import DataShape
+    from ..models.settings.recipes import DataShape
     from ..models.training.dry_run import dry_run as try_out
 
     print(

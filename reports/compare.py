@@ -1,26 +1,20 @@
-"""Variants set against each other on one accelerator, over seeds: the figures behind every report."""
+"""The face of the reports: variants set against each other on one accelerator, over seeds, asked and written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..sim.errors import InvalidInput
-from .comparison.matching import (
-    Estimates,
-    Replays,
-    by_seed,
-    check_same_data,
-    further,
-    machine,
-    names,
-    sorted_logs,
-    sorted_replays,
-)
-from .comparison.paired_differences import paired_differences
+from .comparison.compared import Compared
+from .comparison.matching import by_seed, check_same_data, further, machine, names, sorted_logs, sorted_replays
+from .comparison.paired_differences import SHOWN, paired_differences
 from .comparison.summary import summarise
+from .page.write import write_report
+from .sections.contents import build_report
+from .sections.sentences import headline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,41 +26,8 @@ FOCUS = "BSNN + AGMM"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Estimates of several variants on one accelerator, one per seed; made by `compare`.
-
-    Attributes
-    ----------
-    estimates : mapping of variant to tuple of EnergyEstimate
-        In the order of `seeds`, the same for every variant.
-    baseline : str
-        The variant that ratios refer to: baseline energy / variant energy.
-    focus : str
-        The variant that the report's first sentence is about.
-    seeds : tuple
-    others : tuple of mappings
-        The same traces on further accelerators. Their energies are never put into one ratio with `estimates`.
-    logs : mapping of variant to tuple of DataFrame
-        Training logs in long form (epoch, layer, quantity, value), one per seed; variants may be absent.
-    refused : mapping of accelerator to mapping of variant to reason
-        Variants that a machine cannot run, which have no row there.
-    replayed : mapping of variant to tuple of tuples of Replayed
-        The same runs replayed at several state widths: per seed, one per width; variants may be absent.
-    """
-
-    estimates: Estimates
-    baseline: str
-    focus: str
-    seeds: tuple[Any, ...]
-    others: tuple[Estimates, ...] = ()
-    logs: Mapping[str, tuple[pd.DataFrame, ...]] = field(default_factory=dict)
-    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    replayed: Replays = field(default_factory=dict)
-
-    @property
-    def quantity(self) -> str:
-        """What ratios and verdicts are about: ``total_pj`` where static power and time are known, or ``energy_pj``."""
-        return "energy_pj" if self.estimates[self.baseline][0].total_pj is None else "total_pj"
+class Comparison(Compared):
+    """`Compared` estimates that can be asked and written; made by `compare`."""
 
     def summary(self) -> pd.DataFrame:
         """One row per variant: means over seeds, and their sample standard deviation (``_spread``).
@@ -89,7 +50,7 @@ class Comparison:
 
     def paired(
         self,
-        quantities: Sequence[str] = ("sign_flips", "synaptic_operations", "accuracy", "energy_pj", "total_pj"),
+        quantities: Sequence[str] = SHOWN,
         pairs: Sequence[tuple[str, str]] | None = None,
     ) -> pd.DataFrame:
         """Paired differences per seed between variants, with 95 % bootstrap intervals over seeds.
@@ -108,28 +69,17 @@ class Comparison:
         DataFrame
             One row per quantity, pair and (for flips) layer; ``difference`` = variant - reference, mean over seeds, and
             ``percent`` of the reference, both with ``_low`` and ``_high``; ``distinguishable``: see
-            `distinguishable`. A bootstrap over three seeds is coarse: it cannot leave their
-            range.
+            `significance.distinguishable`. A bootstrap over three seeds is coarse: it cannot leave their range.
         """
-        for variant, reference in pairs or ():
-            for name in (variant, reference):
-                if name not in self.estimates:
-                    raise InvalidInput(
-                        f"paired: variant {name!r} is not in the comparison; it has {names(self.estimates)}"
-                    )
         return paired_differences(self, quantities, pairs)
 
     def headline(self) -> str:
         """The answer in one sentence: accuracy, energy, and how many times less or more than every other variant."""
-        from .sections.sentences import headline
-
         return headline(self)
 
     def write(self, path: str | Path, formats: Sequence[str] = ("html", "pdf")) -> list[Path]:
         """Write the report and its tables; see `write_report`."""
-        from .page.write import write_report
-
-        return write_report(self, path, formats)
+        return write_report(build_report(self), path, formats)
 
 
 def compare(

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # measure, which k
 import snntorch
 import torch
 from measure import take_turns
+from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.neurons import Neurons
-from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikingjelly.activation_based import functional, neuron
 from torch import Tensor, nn
 

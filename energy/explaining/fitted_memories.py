@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...sim.counting.graded import as_delivered
+from ...sim.counting.delivery import as_delivered
 from ...sim.counting.operations import OperationCounts
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Grid, Memory

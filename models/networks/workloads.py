@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,8 @@ from ...sim.network import workload as sim
 from .binary import BinaryConv2d, BinaryLinear
 from .blocks import Block
 from .integer import IntegerConv2d, IntegerLinear
-from .layouts import Node
-
-if TYPE_CHECKING:
-    from .spiking_network import SpikingNetwork
-
-WEIGHT_KINDS = {1: "binary", 8: "integer", 32: "float"}
+from .layouts import NETWORKS, Node
+from .network_config import NetworkConfig
 
 
 def shortcut_name(population: str) -> str:
@@ -30,8 +26,15 @@ def recurrent_name(population: str) -> str:
     return population + "_recurrent"
 
 
-def describe(model: SpikingNetwork) -> sim.Workload:
+def describe(config: NetworkConfig, blocks: nn.ModuleDict, classifier: nn.Module) -> sim.Workload:
     """The workload of a network: every layer with what it reads, and where scale, bias and gate went.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    blocks : ModuleDict of Block
+        By population.
+    classifier : module
 
     Notes
     -----
@@ -41,9 +44,9 @@ def describe(model: SpikingNetwork) -> sim.Workload:
     subtract it (docs/definitions.md, 6). These are the layer's synaptic operations; no further ones are executed, but
     for integer weights, whose sum is multiplied by it (`multiplies_branch`).
     """
-    config, layers, signals = model.config, list[sim.Layer](), {}
+    nodes, layers, signals = config.nodes, list[sim.Layer](), {}
     signals[sim.INPUT] = (config.input_shape, config.input_kind)
-    for node in model.nodes:
+    for node in nodes:
         shape, kind = signals[node.source]
         other = signals.get(node.other or "")
         if node.kind == "merge":
@@ -60,14 +63,14 @@ def describe(model: SpikingNetwork) -> sim.Workload:
                 )
             )
         else:
-            block = model.blocks[node.name]
+            block = blocks[node.name]
             assert isinstance(block, Block)
             layers.append(_own_layer(node, block, shape, kind))
             layers += _branches(node, block, layers[-1], other)
         emitted = next(layer for layer in layers if layer.name == node.name)
         signals[node.name] = (emitted.neuron_shape, emitted.output_kind)
-    shape, kind = signals[model.nodes[-1].name]
-    layers.append(_classifier(model, model.nodes[-1].name, shape, kind))
+    shape, kind = signals[nodes[-1].name]
+    layers.append(_classifier(config, classifier, nodes[-1].name, shape, kind))
     return sim.Workload(
         name=config.network,
         input_shape=config.input_shape,
@@ -131,21 +134,23 @@ def _conv2d(channels: int, kernel: int, stride: int, **common: Any) -> sim.Conv2
     return sim.Conv2d(out_channels=channels, kernel_size=kernel, stride=stride, padding=kernel // 2, **common)
 
 
-def _classifier(model: SpikingNetwork, source: str, shape: tuple[int, ...], kind: str) -> sim.Linear:
-    integer = model.config.weight_bits == 8
+def _classifier(
+    config: NetworkConfig, classifier: nn.Module, source: str, shape: tuple[int, ...], kind: str
+) -> sim.Linear:
+    integer = config.weight_bits == 8
     return sim.Linear(
         name="classifier",
         in_shape=shape,
         input_kind=kind,
-        out_features=model.config.classes,
-        pooled=model.pools_last,
+        out_features=config.classes,
+        pooled=NETWORKS[config.network].pooled,
         source=source,
         neuron="readout",
         bias=True,
         # per-class scales meet no threshold to fold into; float weights carry theirs
         scale="explicit" if integer else "none",
         channel_vectors=2 if integer else 1,
-        **_weights(model.classifier),
+        **_weights(classifier),
     )
 
 

@@ -19,7 +19,8 @@ from ..networks.agmm import Gate
 from ..networks.binary import BinaryConv2d, BinaryLinear, binarise
 from ..networks.blocks import Block, Merge, PooledBinaryLinear, PooledLinear, Recurrent, Shortcut
 from ..networks.integer import IntegerConv2d, IntegerLinear, IntegerPooledLinear
-from ..networks.spiking_network import NetworkConfig, SpikingNetwork
+from ..networks.network_config import NetworkConfig
+from ..networks.spiking_network import SpikingNetwork
 from ..networks.workloads import recurrent_name, shortcut_name
 
 Values = NDArray[np.float64]

@@ -19,7 +19,8 @@ from ...sim.errors import InvalidInput
 from ...sim.files import replacing
 from ..data.splits import Dataset
 from ..networks.agmm import GateConfig
-from ..networks.spiking_network import NetworkConfig, SpikingNetwork
+from ..networks.network_config import NetworkConfig
+from ..networks.spiking_network import SpikingNetwork
 from ..settings.config import FORMAT_VERSION, TrainConfig, config_from_dict, config_to_dict
 
 if TYPE_CHECKING:

@@ -10,10 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from ...sim.errors import InvalidInput
-from ..training.dry_run import DataShape
 from .config import TrainConfig, config_from_dict
 
 _BESIDE = ("title", "data", "published")
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a training's cost depends on of its data.
+
+    Attributes
+    ----------
+    input_shape : tuple of int
+        Channels, height, width of one sample at one step.
+    classes, training_samples : int
+    input_kind : {'spike', 'analog'}
+    held_input : bool
+        Every step sees the same input.
+    """
+
+    input_shape: tuple[int, ...]
+    classes: int
+    training_samples: int
+    input_kind: str = "spike"
+    held_input: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from ..data.datasets import Dataset, Split, batches
 from ..networks.agmm import Gate
 from ..networks.blocks import GAINED
 from ..networks.integer import quantise
-from ..networks.spiking_network import NetworkConfig, SpikingNetwork
+from ..networks.network_config import NetworkConfig
+from ..networks.spiking_network import SpikingNetwork
 from ..run_folders.run import Run, find_run, save_run
 from ..settings.config import DERIVED, config_data
 from .evaluate import as_input, evaluate, reproducible, validation_rows

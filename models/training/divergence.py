@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..networks.spiking_network import NetworkConfig
+from ..networks.network_config import NetworkConfig
 from .objective import Objective
 
 

@@ -16,6 +16,7 @@ from ...sim.errors import InvalidInput
 from ..data.datasets import Dataset, Split, batches
 from ..networks.spiking_network import SpikingNetwork
 from ..settings.config import TrainConfig
+from ..settings.recipes import DataShape
 from .devices import make_accelerator
 from .evaluate import reproducible
 from .fit import batch_size, network_config
@@ -24,27 +25,6 @@ from .stepper import Stepper, make_optimiser, set_rate
 _SPIKE_RATE = 0.1  # of the made events; time and memory of dense convolutions do not depend on it
 _POLL_S = 0.002
 _RATE = 1e-3
-
-
-@dataclass(frozen=True)
-class DataShape:
-    """What a training's cost depends on of its data.
-
-    Attributes
-    ----------
-    input_shape : tuple of int
-        Channels, height, width of one sample at one step.
-    classes, training_samples : int
-    input_kind : {'spike', 'analog'}
-    held_input : bool
-        Every step sees the same input.
-    """
-
-    input_shape: tuple[int, ...]
-    classes: int
-    training_samples: int
-    input_kind: str = "spike"
-    held_input: bool = False
 
 
 @dataclass(frozen=True)

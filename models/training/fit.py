@@ -15,7 +15,8 @@ from torch import Tensor
 from ...sim.errors import InvalidInput
 from ..data.augmentation import augment, augmentation_rng
 from ..data.datasets import Dataset, Split, batches
-from ..networks.spiking_network import NetworkConfig, SpikingNetwork
+from ..networks.network_config import NetworkConfig
+from ..networks.spiking_network import SpikingNetwork
 from ..run_folders.checkpoint import CheckpointFile
 from ..settings.config import TrainConfig
 from .devices import make_accelerator

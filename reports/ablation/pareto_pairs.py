@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..comparison.full_tables import records
-from ..comparison.paired_differences import bootstrap_interval, distinguishable
+from ..comparison.significance import bootstrap_interval, distinguishable
 from ..page.numbers import interval, number
 from .pareto import FINISHED, equal_twin
 

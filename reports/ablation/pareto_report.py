@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..comparison.full_tables import records
 from ..page import plotting
 from ..page.blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, Section, SideBySide
-from ..page.numbers import COUNT, listed, number, unit_for
+from ..page.numbers import listed, number
 from . import pareto_figures
-from .pareto import ALL, FINISHED, best_twin, equal_points, equal_twin, savings, settings
+from .pareto import best_twin, equal_points, equal_twin
 from .pareto_figures import Against
-from .pareto_pairs import pair_words, paired_settings, sparsest_pairs, twin_pairs
+from .pareto_pairs import pair_words, paired_settings
 from .pareto_tables import AXIS_WORDS, axis_value, break_even_table, every_setting, failures, savings_table
+from .results import AblationResults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -24,110 +23,7 @@ if TYPE_CHECKING:
 HEIGHT = 3.3  # inches
 
 
-@dataclass(frozen=True)
-class FrontData:
-    """What an ablation found; made by `run_ablation`.
-
-    Attributes
-    ----------
-    title : str
-    table : DataFrame
-        One row per run: what it is (``run, setting, variant, seed, point, twin, width``, the axes, ``config``), its
-        ``status`` and ``error``, accuracies (0..1), rates (0..1), counts per inference, and per accelerator
-        ``NAME.energy_pj, .low_pj, .high_pj, .compute_pj, .latency_s, .validation_pj``, or ``NAME.refused``.
-    axes : tuple of str
-        What was swept.
-    accelerators : tuple of str
-        The first is drawn large.
-    reference : str
-        The variant of the twins.
-    tolerance : float
-        Accuracy that counts as equal, 0..1.
-    break_even : DataFrame
-        ``accelerator, variant, setting, twin_setting, seed, rate, reference_rate, compute_rate, machine_rate,
-        refused``: of float states; a variant without such rates has one row whose ``refused``, else "", says why.
-    """
-
-    title: str
-    table: pd.DataFrame
-    axes: tuple[str, ...]
-    accelerators: tuple[str, ...]
-    reference: str
-    tolerance: float
-    break_even: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    @property
-    def failed(self) -> pd.DataFrame:
-        return self.table[self.table["status"] != FINISHED]
-
-    def settings(self, accelerator: str | None = None) -> pd.DataFrame:
-        """See `settings`; on the first accelerator unless given."""
-        return settings(self.table, accelerator or self.accelerators[0], self.axes)
-
-    @property
-    def points(self) -> str:
-        """The tolerance in words."""
-        amount = 100 * self.tolerance
-        return f"{amount:g} point{'s' * (amount != 1)}"
-
-    def rates(self, machine: str, column: str = "machine_rate") -> dict[str, float]:
-        """Break-even firing rate by variant, mean over seeds; NaN or infinite if any seed's is."""
-        rows = self._break_evens(machine)
-        rows = rows[rows["refused"] == ""]
-        groups = rows.groupby("variant", sort=False)
-        return {str(name): float(group[column].mean(skipna=False)) for name, group in groups}
-
-    def rates_of(self, machine: str, found: pd.DataFrame) -> dict[str, float]:
-        """`rates` of those variants whose settings to compare, at whatever state, are those they were found for."""
-        twin, equal = equal_twin(found, self.tolerance), equal_points(found, self.tolerance)
-        if twin is None:
-            return {}
-        shown = {(str(point.setting), str(twin["setting"])) for point in equal.itertuples()}
-        rows = self._break_evens(machine)
-        pairs = {str(row.variant): (row.setting, row.twin_setting) for row in rows.itertuples()}
-        return {name: rate for name, rate in self.rates(machine).items() if pairs[name] in shown}
-
-    def no_rates(self, machine: str) -> dict[str, str]:
-        """Why a variant has no break-even firing rate, by variant."""
-        rows = self._break_evens(machine)
-        refused = rows[rows["refused"] != ""]
-        return dict(zip(refused["variant"].tolist(), refused["refused"].tolist(), strict=True))
-
-    def _break_evens(self, machine: str) -> pd.DataFrame:
-        if self.break_even.empty:
-            return pd.DataFrame(columns=["variant", "refused"])
-        return self.break_even[self.break_even["accelerator"] == machine]
-
-    def savings(self) -> pd.DataFrame:
-        """See `savings`, with the sparsest and the best setting paired by seed."""
-        return sparsest_pairs(self.table, self.accelerators[0], savings(self.settings(), self.tolerance))
-
-    def twin_pairs(self, accelerator: str | None = None) -> pd.DataFrame:
-        """`settings`, every one paired by seed with the twin to beat: `twin_pairs`."""
-        machine = accelerator or self.accelerators[0]
-        return twin_pairs(self.table, machine, self.settings(machine), self.tolerance)
-
-    def headline(self) -> str:
-        """How far synaptic operations fall within the tolerance, in a sentence."""
-        rows = records(self.savings())
-        if not rows:
-            return f"No setting finished that {self.accelerators[0]} can price; the table says why."
-        saved = rows[-1]
-        whose = "the sweep" if saved["group"] == ALL else str(saved["group"])
-        unit = unit_for([saved["most_sops"]], COUNT)
-        most, least = (number(saved[name] / unit.size) for name in ("most_sops", "least_sops"))
-        best, then = (number(100 * saved[name], decimals=1) for name in ("best_test", "least_test"))
-        told = (
-            f"Within {self.points} of its best validation accuracy, {whose} spans {number(saved['range'])} times in "
-            f"synaptic operations, {most} down to {least}{' ' * bool(unit.name)}{unit.name} per inference: the best "
-            f"setting reaches {best} % on test data, the sparsest {then} %."
-        )
-        if saved["least_setting"] == saved["best_setting"]:
-            return f"{told} They are the same setting."
-        return f"{told} The sparsest against the best, {pair_words(saved)}."
-
-
-def build_front(data: FrontData) -> Report:
+def build_front(data: AblationResults) -> Report:
     """The whole report; `front` alone is the section that another report may hold."""
     seeds = data.table["seed"].nunique()
     samples = data.table.get("test_samples", pd.Series(dtype=float)).max()
@@ -146,7 +42,7 @@ def build_front(data: FrontData) -> Report:
     return Report(data.title, subtitle, tuple(sections), {"ablation": data.table, "break-even": data.break_even})
 
 
-def front(data: FrontData) -> list[Block]:
+def front(data: AblationResults) -> list[Block]:
     """Lead sentence, what each variant reaches, the two figures of the first accelerator, and the savings."""
     machine = data.accelerators[0]
     found, saved = data.settings(), data.savings()
@@ -160,13 +56,13 @@ def front(data: FrontData) -> list[Block]:
     return [*blocks, *_without_break_even(data, machine)]
 
 
-def _without_break_even(data: FrontData, machine: str) -> list[Block]:
+def _without_break_even(data: AblationResults, machine: str) -> list[Block]:
     reasons = data.no_rates(machine)
     whose = {reason: listed([name for name in reasons if reasons[name] == reason]) for reason in reasons.values()}
     return [Paragraph(f"No break-even firing rate of {names}: {reason}.", "note") for reason, names in whose.items()]
 
 
-def _against(data: FrontData, found: pd.DataFrame) -> Against | None:
+def _against(data: AblationResults, found: pd.DataFrame) -> Against | None:
     best, twin = best_twin(found), equal_twin(found, data.tolerance)
     if best is None or twin is None:
         return None
@@ -174,7 +70,7 @@ def _against(data: FrontData, found: pd.DataFrame) -> Against | None:
     return Against(_twin_name(data, found, twin), line, float(twin["energy_pj"]), float(twin["test_accuracy"]))
 
 
-def _twin_name(data: FrontData, found: pd.DataFrame, twin: pd.Series) -> str:
+def _twin_name(data: AblationResults, found: pd.DataFrame, twin: pd.Series) -> str:
     """Its variant, width, and whatever else differs among the twins."""
     twins = found[found["twin"]]
     varied = [axis for axis in data.axes if axis != "width" and twins[axis].nunique(dropna=False) > 1]
@@ -182,7 +78,7 @@ def _twin_name(data: FrontData, found: pd.DataFrame, twin: pd.Series) -> str:
     return ", ".join([str(twin["variant"]), f"width {twin['width']:g}", *words])
 
 
-def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
+def _verdicts(data: AblationResults, found: pd.DataFrame, machine: str) -> list[str]:
     """Per variant: its cheapest setting of equal accuracy against the cheapest twin of equal accuracy."""
     best, twin, against = best_twin(found), equal_twin(found, data.tolerance), _against(data, found)
     if best is None or twin is None or against is None:
@@ -207,7 +103,7 @@ def _verdicts(data: FrontData, found: pd.DataFrame, machine: str) -> list[str]:
     return told
 
 
-def _figures(data: FrontData, machine: str) -> SideBySide:
+def _figures(data: AblationResults, machine: str) -> SideBySide:
     found = data.settings(machine)
     rates = data.rates_of(machine, found)
     against = _against(data, found)
@@ -238,7 +134,7 @@ def _figures(data: FrontData, machine: str) -> SideBySide:
     )
 
 
-def _elsewhere(data: FrontData) -> list[Block]:
+def _elsewhere(data: AblationResults) -> list[Block]:
     blocks: list[Block] = []
     for machine in data.accelerators[1:]:
         blocks.append(Heading(machine))
@@ -254,7 +150,7 @@ def _elsewhere(data: FrontData) -> list[Block]:
     return blocks
 
 
-def _notes(data: FrontData) -> Bullets:
+def _notes(data: AblationResults) -> Bullets:
     samples = data.table.get("test_samples", pd.Series(dtype=float)).max()
     error = 100 * math.sqrt(0.95 * 0.05 / samples) if samples == samples and samples else math.nan
     chosen = (

@@ -15,7 +15,7 @@ from .pareto_figures import rate_words
 from .pareto_pairs import QUANTITIES, difference_words, interval_words
 
 if TYPE_CHECKING:
-    from .pareto_report import FrontData
+    from .results import AblationResults
 
 AXIS_WORDS = {
     "rate_penalty": "rate penalty",
@@ -26,7 +26,7 @@ AXIS_WORDS = {
 }
 
 
-def savings_table(saved: pd.DataFrame, data: FrontData) -> Table:
+def savings_table(saved: pd.DataFrame, data: AblationResults) -> Table:
     unit = unit_for(saved["most_sops"], COUNT)
     columns = [Column("Variant", text=True), Column("Settings within"), Column("Most SOPs", unit.name)]
     columns += [Column("Least SOPs", unit.name), Column("Range"), Column("Firing rate there", "%")]
@@ -59,7 +59,7 @@ def _pair_cell(pair: Mapping[str, Any], name: str) -> str:
     return f"{difference_words(pair, name)}{mark}\n{interval_words(pair, name)}"
 
 
-def break_even_table(data: FrontData, machine: str) -> Table:
+def break_even_table(data: AblationResults, machine: str) -> Table:
     rates = {column: data.rates(machine, column) for column in ("rate", "compute_rate", "machine_rate")}
     rows = [(name, *(rate_words(of[name]) for of in rates.values())) for name in rates["rate"]]
     titles = ("Firing rate now", "Break-even, compute", "Break-even, machine")
@@ -74,7 +74,7 @@ def break_even_table(data: FrontData, machine: str) -> Table:
     return Table("break-even-rates", caption, columns, tuple(rows))
 
 
-def every_setting(data: FrontData) -> Table:
+def every_setting(data: AblationResults) -> Table:
     found = data.twin_pairs()
     sops, energy = unit_for(found["synaptic_operations"], COUNT), unit_for(found["energy_pj"], ENERGY)
     varied = [axis for axis in data.axes if axis != "width"]
@@ -116,7 +116,7 @@ def axis_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def failures(data: FrontData) -> Table:
+def failures(data: AblationResults) -> Table:
     columns = (
         Column("Run", text=True),
         Column("Variant", text=True),

@@ -14,7 +14,7 @@ from ...energy.pricing.estimate import EnergyEstimate, estimate
 from ...sim.counting.operations import other_rows
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from .compared import Compared
     from .matching import Estimates
 
 # logic components that serve one purpose; everything else keeps its own name
@@ -27,19 +27,19 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def every_estimate(comparison: Comparison) -> Iterator[tuple[str, Any, EnergyEstimate]]:
+def every_estimate(comparison: Compared) -> Iterator[tuple[str, Any, EnergyEstimate]]:
     """(variant, seed, estimate) on the main accelerator."""
     for variant, group in comparison.estimates.items():
         for seed, result in zip(comparison.seeds, group, strict=True):
             yield variant, seed, result
 
 
-def machines(comparison: Comparison) -> list[Estimates]:
+def machines(comparison: Compared) -> list[Estimates]:
     """The main accelerator's estimates, then the others'."""
     return [comparison.estimates, *comparison.others]
 
 
-def energy(comparison: Comparison) -> pd.DataFrame:
+def energy(comparison: Compared) -> pd.DataFrame:
     """Every priced row of every estimate on every accelerator."""
     frames = []
     for group in machines(comparison):
@@ -102,7 +102,7 @@ def _layer_order(estimates: Estimates) -> list[str]:
     return list(names)
 
 
-def firing(comparison: Comparison) -> pd.DataFrame:
+def firing(comparison: Compared) -> pd.DataFrame:
     """Spikes per neuron: ``variant, seed, layer, step, rate``; steps from 1."""
     rows = []
     for variant, seed, result in every_estimate(comparison):
@@ -116,7 +116,7 @@ def firing(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "layer", "step", "rate"])
 
 
-def training(comparison: Comparison) -> pd.DataFrame:
+def training(comparison: Compared) -> pd.DataFrame:
     """Training logs of all variants: ``variant, seed, epoch, layer, quantity, value``."""
     frames = [
         log.loc[:, ["epoch", "layer", "quantity", "value"]].assign(variant=variant, seed=seed)
@@ -127,7 +127,7 @@ def training(comparison: Comparison) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def per_sample(comparison: Comparison) -> pd.DataFrame:
+def per_sample(comparison: Compared) -> pd.DataFrame:
     """Energy and time of every inference: ``variant, seed, sample, energy_pj, static_pj, total_pj, latency_s``.
 
     ``energy_pj`` is that of events, ``static_pj`` static power x the time of that inference (on chips the same for
@@ -144,7 +144,7 @@ def per_sample(comparison: Comparison) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def quantiles(comparison: Comparison) -> pd.DataFrame:
+def quantiles(comparison: Compared) -> pd.DataFrame:
     """Energy of events in pJ per variant over the samples of all seeds: mean, quantiles, smallest and largest.
 
     ``static_pj`` and ``total_pj`` are means; NaN where static power or time is not known.
@@ -161,7 +161,7 @@ def quantiles(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant").reset_index()
 
 
-def gate_cost(comparison: Comparison) -> pd.DataFrame:
+def gate_cost(comparison: Compared) -> pd.DataFrame:
     """What a live gate costs: the same spikes priced with the gate and as if it were a constant folded away.
 
     ``variant, part, live_pj, folded_pj, difference_pj, frozen_pj``, means over seeds; one block per variant with a live
@@ -205,7 +205,7 @@ def folded(result: EnergyEstimate) -> EnergyEstimate:
     return estimate(dataclasses.replace(operations, workload=workload, layers=layers), result.accelerator)
 
 
-def prices(comparison: Comparison) -> pd.DataFrame:
+def prices(comparison: Compared) -> pd.DataFrame:
     """Every price that some estimate used, with its bounds and source, per accelerator: logic first, then memories."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in (*machines(comparison), _replayed(comparison)):
@@ -235,7 +235,7 @@ def _static_row(result: EnergyEstimate, price: StaticPrice) -> dict[str, Any]:
     return row | {"source": "; ".join(figure.source for figure in figures), "reason": "; ".join(reasons) or None}
 
 
-def _replayed(comparison: Comparison) -> dict[str, tuple[EnergyEstimate, ...]]:
+def _replayed(comparison: Compared) -> dict[str, tuple[EnergyEstimate, ...]]:
     """Estimates at other state widths, all on the main accelerator."""
     return {
         variant: tuple(one.estimate for runs in group for one in runs if one.estimate is not None)
@@ -243,7 +243,7 @@ def _replayed(comparison: Comparison) -> dict[str, tuple[EnergyEstimate, ...]]:
     }
 
 
-def priced(comparison: Comparison) -> pd.DataFrame:
+def priced(comparison: Compared) -> pd.DataFrame:
     """What each machine's components did: ``accelerator, component, actions``."""
     found: dict[tuple[str, str], set[str]] = {}
     for group in machines(comparison):
@@ -259,7 +259,7 @@ def priced(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["accelerator", "component", "actions"])
 
 
-def omitted(comparison: Comparison) -> pd.DataFrame:
+def omitted(comparison: Compared) -> pd.DataFrame:
     """What each machine's model leaves out on purpose: ``accelerator, part, reason``."""
     rows: dict[tuple[str, str], str] = {}
     for group in machines(comparison):
@@ -271,7 +271,7 @@ def omitted(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame([(*key, reason) for key, reason in rows.items()], columns=["accelerator", "part", "reason"])
 
 
-def runs(comparison: Comparison) -> pd.DataFrame:
+def runs(comparison: Compared) -> pd.DataFrame:
     """Where every trace comes from: ``variant, seed, run, trace_hash, dataset, split, samples, steps``."""
     rows = []
     for variant, seed, result in every_estimate(comparison):
@@ -283,7 +283,7 @@ def runs(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def versions(comparison: Comparison) -> dict[str, str]:
+def versions(comparison: Compared) -> dict[str, str]:
     """Versions of what produced the traces; several where they differ."""
     found: dict[str, dict[str, None]] = {}
     for _, _, result in every_estimate(comparison):

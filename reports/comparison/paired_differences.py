@@ -1,4 +1,4 @@
-"""Paired differences between variants over seeds, with bootstrap intervals."""
+"""Differences between variants, paired by seed: one row per quantity, pair and layer, with intervals and verdict."""
 
 from __future__ import annotations
 
@@ -7,92 +7,32 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ...sim.errors import InvalidInput
+from .matching import names
+from .significance import bootstrap_interval, distinguishable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..compare import Comparison
-
-RESAMPLES = 10_000
-LISTED = 5  # up to so many values all resamples are listed (5**5 = 3125), so nothing is left to chance
-
-
-def bootstrap_interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean.
-
-    Parameters
-    ----------
-    values : array (n,)
-        One paired difference per seed.
-    level : float
-        Coverage aimed at.
-    seed : int
-        Of the resampling; not used for up to five values, whose resamples are all listed.
-
-    Returns
-    -------
-    (float, float)
-        Never outside the smallest and largest value. With three different values it is just these two, because a
-        resample of one value alone has probability 1/27, more than 2.5 %. NaN for fewer than two values.
-
-    References
-    ----------
-    B. Efron, Bootstrap methods, Annals of Statistics 7 (1979), doi:10.1214/aos/1176344552.
-
-    Examples
-    --------
-    >>> bootstrap_interval([-3.0, -1.0, -2.0])
-    (-3.0, -1.0)
-    """
-    data = np.asarray(values, np.float64)
-    if data.ndim != 1 or not np.isfinite(data).all():
-        raise InvalidInput(f"bootstrap: values {data.shape} must be finite and one per seed")
-    if len(data) < 2:
-        return float("nan"), float("nan")
-    if len(data) <= LISTED:
-        picks = np.array(list(itertools.product(range(len(data)), repeat=len(data))))
-    else:
-        picks = np.random.default_rng(seed).integers(len(data), size=(RESAMPLES, len(data)))
-    # sorted, and from the smallest up: resamples of the same values then have the same mean to the last bit
-    samples = np.sort(data[picks], axis=1)
-    means = samples[:, 0] + (samples - samples[:, :1]).mean(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
-    return float(max(low, data.min())), float(min(high, data.max()))
-
-
-def distinguishable(values: ArrayLike, *, level: float = 0.95) -> bool:
-    """Whether the mean of paired differences differs from zero by two tests: bootstrap interval and paired t.
-
-    Few values make the percentile bootstrap too sure: of three draws of pure noise its 95 % interval leaves out zero in
-    a quarter of all cases, of five in one of seven. Student's t (Biometrika 6, 1908, doi:10.2307/2331554) does so in
-    5 % if the differences are normal. Both must agree.
-
-    Examples
-    --------
-    >>> distinguishable([-3.0, -1.0, -2.0]), distinguishable([-2.1, -2.0, -1.9])
-    (False, True)
-    """
-    from scipy.stats import t
-
-    data = np.asarray(values, np.float64)
-    low, high = bootstrap_interval(data, level=level)
-    if not (low > 0 or high < 0):
-        return False
-    margin = t.ppf((1 + level) / 2, len(data) - 1) * data.std(ddof=1) / np.sqrt(len(data))
-    return bool(abs(data.mean()) > margin)
+    from .compared import Compared
+# what reports show; static power x time is in total_pj, and what is not known has no row
+SHOWN = ("sign_flips", "synaptic_operations", "accuracy", "energy_pj", "total_pj")
 
 
 def paired_differences(
-    comparison: Comparison, quantities: Sequence[str], pairs: Sequence[tuple[str, str]] | None = None
+    comparison: Compared, quantities: Sequence[str] = SHOWN, pairs: Sequence[tuple[str, str]] | None = None
 ) -> pd.DataFrame:
     """See `Comparison.paired`."""
     import pandas as pd
 
     _check_quantities(quantities)
+    for name in (name for pair in pairs or () for name in pair):
+        if name not in comparison.estimates:
+            raise InvalidInput(
+                f"paired: variant {name!r} is not in the comparison; it has {names(comparison.estimates)}"
+            )
     chosen = default_pairs(comparison) if pairs is None else list(pairs)
     rows = []
     for quantity in quantities:
@@ -107,7 +47,7 @@ def paired_differences(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def default_pairs(comparison: Comparison) -> list[tuple[str, str]]:
+def default_pairs(comparison: Compared) -> list[tuple[str, str]]:
     """Every two variants with binary weights, later against earlier; with fewer than two, each against the baseline."""
     binary = [
         name
@@ -149,19 +89,19 @@ def _difference(seeds: Sequence[object], ours: NDArray[np.float64], theirs: NDAr
     }
 
 
-def _per_estimate(attribute: str) -> Callable[[Comparison, str, str], NDArray[np.float64] | None]:
-    def values(comparison: Comparison, variant: str, layer: str) -> NDArray[np.float64] | None:
+def _per_estimate(attribute: str) -> Callable[[Compared, str, str], NDArray[np.float64] | None]:
+    def values(comparison: Compared, variant: str, layer: str) -> NDArray[np.float64] | None:
         found = [getattr(estimate, attribute) for estimate in comparison.estimates[variant]]
         return None if None in found else np.array(found, np.float64)
 
     return values
 
 
-def _synaptic_operations(comparison: Comparison, variant: str, layer: str) -> NDArray[np.float64]:
+def _synaptic_operations(comparison: Compared, variant: str, layer: str) -> NDArray[np.float64]:
     return np.array([e.operations.synaptic_operations for e in comparison.estimates[variant]], np.float64)
 
 
-def _sign_flips(comparison: Comparison, variant: str, layer: str) -> NDArray[np.float64] | None:
+def _sign_flips(comparison: Compared, variant: str, layer: str) -> NDArray[np.float64] | None:
     """Flips per epoch of one binary layer, or ("") of all, mean over training; None without logs."""
     logs = comparison.logs.get(variant)
     if logs is None:
@@ -176,14 +116,14 @@ def _sign_flips(comparison: Comparison, variant: str, layer: str) -> NDArray[np.
     return np.array(totals, np.float64)
 
 
-def binary_layers(comparison: Comparison) -> list[str]:
+def binary_layers(comparison: Compared) -> list[str]:
     """Layers that are binary in some variant, in their order: only there can a sign flip change a weight."""
     workloads = [estimates[0].operations.workload for estimates in comparison.estimates.values()]
     names = [layer.name for workload in workloads for layer in workload.layers if layer.weight_kind == "binary"]
     return list(dict.fromkeys(names))
 
 
-def _layers(comparison: Comparison, quantity: str, *variants: str) -> list[str]:
+def _layers(comparison: Compared, quantity: str, *variants: str) -> list[str]:
     """Layers that get a row of their own beside the network's."""
     logged = quantity == "sign_flips" and all(variant in comparison.logs for variant in variants)
     return binary_layers(comparison) if logged else []
@@ -196,7 +136,7 @@ def _check_quantities(quantities: Sequence[str]) -> None:
 
 
 # name -> (comparison, variant, layer or "") -> one value per seed, or None where it was not recorded
-QUANTITIES: dict[str, Callable[[Comparison, str, str], NDArray[np.float64] | None]] = {
+QUANTITIES: dict[str, Callable[[Compared, str, str], NDArray[np.float64] | None]] = {
     "sign_flips": _sign_flips,
     "synaptic_operations": _synaptic_operations,
     "accuracy": _per_estimate("accuracy"),

@@ -9,32 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...sim.errors import InvalidInput
-from ..sections.contents import build_report
 from . import render
 from .blocks import Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..compare import Comparison
-
 
 def write_report(
-    content: Comparison | Report,
+    report: Report,
     path: str | Path,
     formats: Sequence[str] = ("html", "pdf"),
     *,
     written: datetime | None = None,
 ) -> list[Path]:
-    """Write a comparison, or a report made already, as ``<path>.html`` and ``.pdf``.
+    """Write a report as ``<path>.html`` and ``.pdf``, its tables into ``<path>-tables/`` as CSV and Parquet.
 
-    Its tables go into ``<path>-tables/`` as CSV and Parquet.
     Everything is first made in a temporary folder beside the target and moved into place only when all of it is
     there, so a failure leaves an earlier report whole.
 
     Parameters
     ----------
-    content : Comparison or Report
+    report : Report
     path : path
         Folder and name without ending; the folder is made if need be.
     formats : sequence of {'html', 'pdf'}
@@ -61,7 +57,6 @@ def write_report(
         raise InvalidInput(
             f"report: {path} is a folder; give a name for the report in it, for example {base / 'report'}"
         )
-    report = content if isinstance(content, Report) else build_report(content)
     stamp = written or datetime.now(UTC).replace(microsecond=0)
     contents = {name: FORMATS[name](report, stamp) for name in wanted}
     try:

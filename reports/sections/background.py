@@ -14,14 +14,14 @@ from ..page.numbers import number
 from . import machines, sentences
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
     from ..comparison.matching import Estimates
 
 OURS = ("spikejoule", "numpy", "pandas", "matplotlib", "typst")  # what turned traces into this report
 _SHORT = 30  # characters of a cell that need not wrap
 
 
-def coverage(comparison: Comparison) -> list[Block]:
+def coverage(comparison: Compared) -> list[Block]:
     """What was priced, and what was left out on purpose."""
     priced, left_out = full_tables.priced(comparison), full_tables.omitted(comparison)
     blocks: list[Block] = [
@@ -47,7 +47,7 @@ def _merged(data: pd.DataFrame) -> pd.DataFrame:
     return merged.loc[:, [*rest, "accelerator"]]
 
 
-def prices(comparison: Comparison) -> list[Block]:
+def prices(comparison: Compared) -> list[Block]:
     """Every price that was used; further machines list only what differs from the first."""
     data = full_tables.prices(comparison)
     columns = (
@@ -80,7 +80,7 @@ def _price_row(row: dict[str, Any]) -> tuple[str, ...]:
     return (row["action"], *figures, node, row["scope"], row["basis"], f"{row['source']}{reason}")
 
 
-def configuration(comparison: Comparison) -> list[Block]:
+def configuration(comparison: Compared) -> list[Block]:
     """Data, machines, seeds, versions and hashes: what is needed to make the same report again."""
     first = comparison.estimates[comparison.focus][0]
     workload = first.operations.workload

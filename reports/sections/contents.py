@@ -20,10 +20,10 @@ from .state_width import state_width
 from .what_if import what_if
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 
-def result(comparison: Comparison) -> list[Block]:
+def result(comparison: Compared) -> list[Block]:
     """The first page: the answer in words, the summary, accuracy against energy, energy by part."""
     scatter = drawings.accuracy_energy(comparison)
     stacked = drawings.stacked_energy(comparison, comparison.estimates)
@@ -42,7 +42,7 @@ def result(comparison: Comparison) -> list[Block]:
     ]
 
 
-def paired(comparison: Comparison) -> list[Block]:
+def paired(comparison: Compared) -> list[Block]:
     """Paired differences of flips, synaptic operations, accuracy and energy."""
     if not default_pairs(comparison):
         return [Paragraph("There is one variant, so nothing to compare in pairs.")]
@@ -59,7 +59,7 @@ def paired(comparison: Comparison) -> list[Block]:
     return [*blocks, *paired_tables(comparison)]
 
 
-def by_layer(comparison: Comparison) -> list[Block]:
+def by_layer(comparison: Compared) -> list[Block]:
     """Where in the network the energy goes."""
     data = full_tables.energy_by_layer(comparison.estimates)
     unit = unit_for(data.to_numpy().ravel().tolist(), ENERGY)
@@ -71,7 +71,7 @@ def by_layer(comparison: Comparison) -> list[Block]:
     return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, rows, full)]
 
 
-def other_accelerators(comparison: Comparison) -> list[Block]:
+def other_accelerators(comparison: Compared) -> list[Block]:
     """The same traces on further accelerators."""
     if not comparison.others:
         return [Paragraph("The traces were priced on one accelerator only.")]
@@ -93,7 +93,7 @@ def other_accelerators(comparison: Comparison) -> list[Block]:
     return blocks
 
 
-def firing(comparison: Comparison) -> list[Block]:
+def firing(comparison: Compared) -> list[Block]:
     """Firing rate by layer and step."""
     data = full_tables.firing(comparison)
     if data.empty:
@@ -106,7 +106,7 @@ def firing(comparison: Comparison) -> list[Block]:
     return [drawings.firing(comparison, data), Table("firing-rate", caption, columns, rows, data)]
 
 
-def training(comparison: Comparison) -> list[Block]:
+def training(comparison: Compared) -> list[Block]:
     """Sign flips and gradient statistics over training."""
     data = full_tables.training(comparison)
     if data.empty:
@@ -124,7 +124,7 @@ def training(comparison: Comparison) -> list[Block]:
     return [*shown, Paragraph(note, "note")]
 
 
-def single_inferences(comparison: Comparison) -> list[Block]:
+def single_inferences(comparison: Compared) -> list[Block]:
     """Energy of single inferences."""
     data = full_tables.quantiles(comparison)
     unit = unit_for(data["p95_pj"], ENERGY)
@@ -144,7 +144,7 @@ def single_inferences(comparison: Comparison) -> list[Block]:
     ]
 
 
-def gate_cost(comparison: Comparison) -> list[Block]:
+def gate_cost(comparison: Compared) -> list[Block]:
     """What a live gate costs beside the same spikes without it."""
     data = full_tables.gate_cost(comparison)
     if data.empty:
@@ -157,7 +157,7 @@ def gate_cost(comparison: Comparison) -> list[Block]:
     return blocks
 
 
-def build_report(comparison: Comparison) -> Report:
+def build_report(comparison: Compared) -> Report:
     """Every section of `SECTIONS` for one comparison."""
     first = comparison.estimates[comparison.focus][0]
     seeds = f"{len(comparison.seeds)} seed{'s' * (len(comparison.seeds) != 1)}"
@@ -179,7 +179,7 @@ def build_report(comparison: Comparison) -> Report:
     return Report(title, subtitle, sections, extra)
 
 
-SECTIONS: dict[str, Callable[[Comparison], list[Block]]] = {
+SECTIONS: dict[str, Callable[[Compared], list[Block]]] = {
     "Result": result,
     "Paired differences": paired,
     "What the ratio is made of": made_of,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 PANELS = 4  # per row
 TOP_HEIGHT = 3.1  # inches, of the two figures on the first page
@@ -29,7 +29,7 @@ def of_events(estimates: Estimates) -> str:
     return "" if next(iter(estimates.values()))[0].static_pj is None else " of events"
 
 
-def accuracy_energy(comparison: Comparison) -> Figure | None:
+def accuracy_energy(comparison: Compared) -> Figure | None:
     """Accuracy against energy; None where no accuracy is known."""
     rows = [
         {"variant": variant, "accuracy": result.accuracy, "energy_pj": result.energy_pj}
@@ -52,7 +52,7 @@ def accuracy_energy(comparison: Comparison) -> Figure | None:
     return Figure("accuracy-energy", caption, draw, NARROW, TOP_HEIGHT)
 
 
-def stacked_energy(comparison: Comparison, estimates: Estimates) -> Figure:
+def stacked_energy(comparison: Compared, estimates: Estimates) -> Figure:
     """Energy by part of one machine, mean over seeds; a part has the same colour on every machine."""
     machine = estimates[comparison.baseline][0].accelerator.name
     data = full_tables.energy_by_part(estimates)
@@ -68,7 +68,7 @@ def stacked_energy(comparison: Comparison, estimates: Estimates) -> Figure:
     return Figure(f"energy-by-part-{machine}", caption, draw, NARROW, max(TOP_HEIGHT, 0.9 + 0.34 * len(data)))
 
 
-def energy_by_layer(comparison: Comparison) -> Figure:
+def energy_by_layer(comparison: Compared) -> Figure:
     data = full_tables.energy_by_layer(comparison.estimates)
     styles = plotting.looks(list(comparison.estimates))
 
@@ -82,27 +82,27 @@ def energy_by_layer(comparison: Comparison) -> Figure:
     return Figure("energy-by-layer", caption, draw, WIDE, 2.9)
 
 
-def firing(comparison: Comparison, data: pd.DataFrame) -> Figure:
+def firing(comparison: Compared, data: pd.DataFrame) -> Figure:
     caption = "Spikes per neuron and step, by layer. Lines: mean over seeds; bands: smallest to largest seed."
     return _by_layer(
         comparison, data.rename(columns={"rate": "value"}), "firing-rate", caption, "step", "spikes, %", 100
     )
 
 
-def sign_flips(comparison: Comparison, data: pd.DataFrame) -> Figure | None:
+def sign_flips(comparison: Compared, data: pd.DataFrame) -> Figure | None:
     rows = data[(data["quantity"] == "sign_flips") & data["layer"].isin(binary_layers(comparison))]
     caption = "Sign flips of the weights per epoch, layers that are binary in some variant."
     return None if rows.empty else _by_layer(comparison, rows, "sign-flips", caption, "epoch", "flips per epoch")
 
 
-def gradients(comparison: Comparison, data: pd.DataFrame, quantity: str, title: str) -> Figure | None:
+def gradients(comparison: Compared, data: pd.DataFrame, quantity: str, title: str) -> Figure | None:
     rows = data[(data["quantity"] == quantity) & (data["layer"] != "")]
     caption = f"{title}, by layer and epoch."
     name = quantity.replace("_", "-")
     return None if rows.empty else _by_layer(comparison, rows, name, caption, "epoch", title.lower(), free=True)
 
 
-def sample_energy(comparison: Comparison, data: pd.DataFrame) -> Figure:
+def sample_energy(comparison: Compared, data: pd.DataFrame) -> Figure:
     styles = plotting.looks(list(comparison.estimates))
 
     def draw(canvas: Canvas) -> None:
@@ -116,7 +116,7 @@ def sample_energy(comparison: Comparison, data: pd.DataFrame) -> Figure:
 
 
 def _by_layer(
-    comparison: Comparison,
+    comparison: Compared,
     data: pd.DataFrame,
     name: str,
     caption: str,

@@ -17,7 +17,7 @@ from ..page.blocks import Block, Column, Paragraph, Table
 from ..page.numbers import ENERGY, number, spread, unit_for
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 NOTE = (
     "Each row is another chip: its on-chip memories hold that variant, over all its seeds, and no more (parameters, "
@@ -29,7 +29,7 @@ NOTE = (
 )
 
 
-def fitted_memories(comparison: Comparison) -> list[Block]:
+def fitted_memories(comparison: Compared) -> list[Block]:
     """The section: sizes, energy and ratio of every variant on a machine with memories for it alone."""
     try:
         data = fitted_rows(comparison)
@@ -38,7 +38,7 @@ def fitted_memories(comparison: Comparison) -> list[Block]:
     return [_table(comparison, data), Paragraph(NOTE, "note")]
 
 
-def fitted_rows(comparison: Comparison) -> pd.DataFrame:
+def fitted_rows(comparison: Compared) -> pd.DataFrame:
     """One row per variant and seed on the machine fitted to the variant.
 
     Returns
@@ -74,7 +74,7 @@ def _sizes(machine: Accelerator) -> dict[str, float]:
     return {f"{memory.name}_kib": memory.kib for memory in memories if memory.kib is not None}
 
 
-def _table(comparison: Comparison, data: pd.DataFrame) -> Table:
+def _table(comparison: Compared, data: pd.DataFrame) -> Table:
     machine = comparison.estimates[comparison.baseline][0].accelerator.name
     memories = [name for name in data.columns if name.endswith("_kib")]
     unit = unit_for(data["energy_pj"], ENERGY)

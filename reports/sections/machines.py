@@ -13,7 +13,7 @@ from ..page.numbers import POWER, TIME, listed, number, unit_for
 
 if TYPE_CHECKING:
     from ...energy.pricing.estimate import EnergyEstimate
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
     from ..comparison.matching import Estimates
 
 FEW = 3  # networks that are named in one cell; all are in the table's file
@@ -80,7 +80,7 @@ def _same_static(estimates: Estimates) -> str:
     return "The static part is the same for every variant and inference here, so totals lie closer together. "
 
 
-def static_of_samples(comparison: Comparison) -> str:
+def static_of_samples(comparison: Compared) -> str:
     """How static power x time differs between single inferences."""
     first = next(iter(comparison.estimates.values()))[0]
     if isinstance(first.accelerator.architecture, Event):
@@ -100,7 +100,7 @@ def validation_sentence(result: EnergyEstimate) -> str:
     )
 
 
-def refused_sentence(comparison: Comparison, machine: str) -> str:
+def refused_sentence(comparison: Compared, machine: str) -> str:
     """Which variants a machine cannot run, and why."""
     reasons: dict[str, list[str]] = {}
     for name, reason in comparison.refused.get(machine, {}).items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 MOST_BARS = 8
 SAVES, COSTS = "#44bb99", "#ee8866"
@@ -33,7 +33,7 @@ def price_words(key: str) -> str:
     return " ".join(MEMORIES.get(word, word) for word in words.replace("_", " ").split())
 
 
-def waterfall_figure(shares: Shares, comparison: Comparison) -> Figure:
+def waterfall_figure(shares: Shares, comparison: Compared) -> Figure:
     looks = plotting.looks(list(comparison.estimates))
     names = comparison.baseline, comparison.focus
     colours = looks[names[0]].colour, looks[names[1]].colour

@@ -19,12 +19,12 @@ from ..page.numbers import ENERGY, POWER, listed, number, unit_for
 from .ratio_part_figures import MEMORIES, price_words, tornado_figure, waterfall_figure
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 NEGLIGIBLE = 1e-3  # a gap smaller than this share of the base has no shares, a price that moves a ratio less no bar
 
 
-def made_of(comparison: Comparison) -> list[Block]:
+def made_of(comparison: Compared) -> list[Block]:
     """The section: shares of the gap and prices' influence in words and figures, then the break-even rates."""
     base, focus = comparison.baseline, comparison.focus
     if base == focus:

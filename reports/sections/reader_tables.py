@@ -12,6 +12,7 @@ import pandas as pd
 
 from ...energy.pricing.not_run import NOT_RUN
 from ..comparison.full_tables import records
+from ..comparison.paired_differences import paired_differences
 from ..comparison.summary import summarise
 from ..page.blocks import Block, Column, Heading, Table
 from ..page.numbers import (
@@ -30,15 +31,15 @@ from ..page.numbers import (
 )
 
 if TYPE_CHECKING:
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
     from ..comparison.matching import Estimates
 
 Cell = Callable[[Any], str]
 
 
-def summary_table(comparison: Comparison) -> Table:
+def summary_table(comparison: Compared) -> Table:
     """One row per variant with everything the main job asks for."""
-    data = comparison.summary()
+    data = summarise(comparison.estimates, comparison.baseline)
     accuracy = (Column("Accuracy", "%"), _accuracy)
     spikes = (Column("Firing rate", "%"), lambda row: _mean(row, "firing_rate", 0.01))
     columns = [
@@ -121,9 +122,9 @@ def _with_notes(table: Table) -> Table:
     return replace(table, columns=columns, rows=tuple(rows), caption=f"{table.caption} Notes: {told}.")
 
 
-def paired_tables(comparison: Comparison) -> list[Block]:
+def paired_tables(comparison: Compared) -> list[Block]:
     """Paired differences, one table per quantity: both values, the difference and the change, with their intervals."""
-    data = comparison.paired()
+    data = paired_differences(comparison)
     chip = comparison.quantity == "total_pj"
     energy = unit_for(data.loc[data["quantity"] == comparison.quantity, "value"], ENERGY)
     titles = {

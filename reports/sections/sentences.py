@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..comparison.full_tables import folded, records
+from ..comparison.paired_differences import paired_differences
+from ..comparison.summary import summarise
 from ..page.numbers import ENERGY, TIME, interval, listed, number, unit_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 ONE_SEED = ", from one seed only, which cannot tell a difference from chance"
 DATASETS = {
@@ -29,25 +31,25 @@ DATASETS = {
 }
 
 
-def dataset_title(comparison: Comparison) -> str:
+def dataset_title(comparison: Compared) -> str:
     """The data set in words; simulated events are always called so."""
     name = str(comparison.estimates[comparison.focus][0].provenance.get("dataset", "data of unknown origin"))
     return DATASETS.get(name, name)
 
 
-def references(comparison: Comparison) -> list[str]:
+def references(comparison: Compared) -> list[str]:
     """What the focus is set against: the baseline, then every other variant that is not made from the focus itself."""
     rest = [name for name in comparison.estimates if name not in (comparison.focus, comparison.baseline)]
     own = comparison.baseline if comparison.baseline != comparison.focus else None
     return [*([own] if own else []), *(name for name in rest if not name.startswith(f"{comparison.focus},"))]
 
 
-def settings(comparison: Comparison) -> dict[str, dict[str, Any]]:
+def settings(comparison: Compared) -> dict[str, dict[str, Any]]:
     """Training settings by variant, as the traces say; empty where a trace does not say."""
     return {name: dict(group[0].provenance.get("config") or {}) for name, group in comparison.estimates.items()}
 
 
-def rates_sentence(comparison: Comparison) -> str:
+def rates_sentence(comparison: Compared) -> str:
     """Says when variants were trained at different learning rates, which move sign flips by themselves."""
     rates = {name: values.get("learning_rate") for name, values in settings(comparison).items()}
     known = {name: float(rate) for name, rate in rates.items() if rate is not None}
@@ -60,7 +62,7 @@ def rates_sentence(comparison: Comparison) -> str:
     )
 
 
-def headline(comparison: Comparison) -> str:
+def headline(comparison: Compared) -> str:
     """One sentence: accuracy, energy per inference, and how many times less or more than every reference.
 
     A reference of another accuracy stands with its own, so that no ratio is read as one at equal accuracy. Of a chip
@@ -90,7 +92,7 @@ def _energy(energy_pj: float) -> str:
     return f"{number(energy_pj / unit.size)} {unit.name}"
 
 
-def _clauses(comparison: Comparison, quantity: str) -> str:
+def _clauses(comparison: Compared, quantity: str) -> str:
     """How many times less or more of an energy the focus uses than each reference."""
     rows, clauses, reached = _differences(comparison, quantity), [], _other_accuracies(comparison)
     for index, reference in enumerate(names := references(comparison)):
@@ -109,9 +111,9 @@ def _clauses(comparison: Comparison, quantity: str) -> str:
     return listed(clauses)
 
 
-def _other_accuracies(comparison: Comparison) -> dict[str, str]:
+def _other_accuracies(comparison: Compared) -> dict[str, str]:
     """`` at 92.2 %`` by variant, of those whose mean accuracy is known and not the focus's in the digits shown."""
-    shown = {row["variant"]: _percent(row["accuracy"], math.nan) for row in records(comparison.summary())}
+    shown = {row["variant"]: _percent(row["accuracy"], math.nan) for row in _summary(comparison)}
     return {name: f" at {text}" for name, text in shown.items() if text and text != shown[comparison.focus]}
 
 
@@ -123,7 +125,7 @@ def _times(ratio: float, *, distinguishable: bool) -> str:
     return f"{number(ratio)} times less than" if ratio > 1 else f"{number(1 / ratio)} times more than"
 
 
-def _whether(comparison: Comparison, row: dict[str, Any], *, last: bool) -> str:
+def _whether(comparison: Compared, row: dict[str, Any], *, last: bool) -> str:
     seeds = len(comparison.seeds)
     if seeds < 2:
         return ONE_SEED if last else ""
@@ -133,7 +135,7 @@ def _whether(comparison: Comparison, row: dict[str, Any], *, last: bool) -> str:
     return "" if row["distinguishable"] else f" (not distinguishable over {seeds} seeds)"
 
 
-def verdicts(comparison: Comparison) -> list[str]:
+def verdicts(comparison: Compared) -> list[str]:
     """What the figures do and do not show of the focus against each reference, one sentence each."""
     energies, accuracies = (_differences(comparison, quantity) for quantity in (comparison.quantity, "accuracy"))
     events = {} if comparison.quantity == "energy_pj" else _differences(comparison, "energy_pj")
@@ -146,7 +148,7 @@ def verdicts(comparison: Comparison) -> list[str]:
 
 
 def _verdict(
-    comparison: Comparison,
+    comparison: Compared,
     reference: str,
     energy: dict[str, Any],
     accuracy: dict[str, Any] | None,
@@ -196,9 +198,11 @@ def _told(row: dict[str, Any], seeds: int) -> str:
     return "distinguishable" if row["distinguishable"] else "not distinguishable"
 
 
-def _derived(comparison: Comparison, name: str) -> str:
+def _derived(comparison: Compared, name: str) -> str:
     quantities = (comparison.quantity, "accuracy", "energy_pj")
-    rows = {row["quantity"]: row for row in records(comparison.paired(quantities, [(name, comparison.focus)]))}
+    rows = {
+        row["quantity"]: row for row in records(paired_differences(comparison, quantities, [(name, comparison.focus)]))
+    }
     energy, seeds = rows[comparison.quantity], len(comparison.seeds)
     events = None if comparison.quantity == "energy_pj" else rows["energy_pj"]
     what = "energy" if events is None else "total energy"
@@ -206,14 +210,18 @@ def _derived(comparison: Comparison, name: str) -> str:
     return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(rows.get('accuracy'), seeds)}."
 
 
-def _differences(comparison: Comparison, quantity: str) -> dict[str, dict[str, Any]]:
+def _differences(comparison: Compared, quantity: str) -> dict[str, dict[str, Any]]:
     pairs = [(comparison.focus, reference) for reference in references(comparison)]
-    return {row["reference"]: row for row in records(comparison.paired((quantity,), pairs))}
+    return {row["reference"]: row for row in records(paired_differences(comparison, (quantity,), pairs))}
 
 
-def _row(comparison: Comparison) -> dict[str, Any]:
+def _summary(comparison: Compared) -> list[dict[str, Any]]:
+    return records(summarise(comparison.estimates, comparison.baseline))
+
+
+def _row(comparison: Compared) -> dict[str, Any]:
     """The focus's row of the summary."""
-    return next(row for row in records(comparison.summary()) if row["variant"] == comparison.focus)
+    return next(row for row in _summary(comparison) if row["variant"] == comparison.focus)
 
 
 def _percent(mean: float, deviation: float) -> str:
@@ -222,7 +230,7 @@ def _percent(mean: float, deviation: float) -> str:
     return f"{100 * mean:.1f}{'' if math.isnan(deviation) else f' ± {100 * deviation:.1f}'} %"
 
 
-def bounds_sentence(comparison: Comparison) -> str:
+def bounds_sentence(comparison: Compared) -> str:
     """How far the prices themselves could move the focus's ratio to the baseline."""
     row = _row(comparison)
     if comparison.focus == comparison.baseline:
@@ -247,7 +255,7 @@ def _within(low: float, high: float) -> str:
     return f"at {number(low)}" if number(low) == number(high) else f"between {number(low)} and {number(high)}"
 
 
-def samples_sentence(comparison: Comparison) -> str:
+def samples_sentence(comparison: Compared) -> str:
     """What so few samples can say of an accuracy."""
     samples = comparison.estimates[comparison.focus][0].operations.samples
     accuracy = _row(comparison)["accuracy"]
@@ -260,7 +268,7 @@ def samples_sentence(comparison: Comparison) -> str:
     )
 
 
-def seeds_sentence(comparison: Comparison) -> str:
+def seeds_sentence(comparison: Compared) -> str:
     """What so few seeds can and cannot say."""
     seeds = len(comparison.seeds)
     if seeds < 2:
@@ -275,7 +283,7 @@ def seeds_sentence(comparison: Comparison) -> str:
     return f"{told} By chance alone, {seeds} differences have one sign in 1 of {2 ** (seeds - 1):,} cases."
 
 
-def gate_sentence(comparison: Comparison, variant: str, parts: pd.DataFrame) -> str:
+def gate_sentence(comparison: Compared, variant: str, parts: pd.DataFrame) -> str:
     """What the live gate of one variant costs; ``parts`` are its rows of `gate_cost`."""
     live, extra = float(parts["live_pj"].sum()), float(parts["difference_pj"].sum())
     unit = unit_for([live], ENERGY)

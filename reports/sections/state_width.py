@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
     from ...energy.explaining.narrow_states import Replayed
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 RECORDED = "as trained"
 
 
-def state_width(comparison: Comparison) -> list[Block]:
+def state_width(comparison: Compared) -> list[Block]:
     """Accuracy, differing spikes and energy at every state width, and how the ratio moves with it."""
     if not comparison.replayed:
         return [
@@ -38,7 +38,7 @@ def state_width(comparison: Comparison) -> list[Block]:
     return [*blocks, *(Paragraph(f"Not priced: {why}.", "note") for why in unpriced), Paragraph(_notes(), "note")]
 
 
-def widths(comparison: Comparison) -> pd.DataFrame:
+def widths(comparison: Compared) -> pd.DataFrame:
     """One row per variant, width and seed: the recorded state first, then the fixed-point replays.
 
     Returns
@@ -88,7 +88,7 @@ def _replayed_row(one: Replayed) -> dict[str, Any]:
     }
 
 
-def _means(comparison: Comparison, data: pd.DataFrame) -> pd.DataFrame:
+def _means(comparison: Compared, data: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds by variant and state, in the order of the comparison, with the spread of some."""
     numeric = data.drop(columns="seed").astype({"accuracy": float})
     grouped = numeric.groupby(["variant", "state"], sort=False)
@@ -100,7 +100,7 @@ def _means(comparison: Comparison, data: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index()
 
 
-def ratio_sentence(comparison: Comparison, means: pd.DataFrame) -> str:
+def ratio_sentence(comparison: Compared, means: pd.DataFrame) -> str:
     """How the baseline's ratio to the focus moves with the width of both, in words."""
     base, focus = comparison.baseline, comparison.focus
     own = means[(means["variant"] == focus) & means["ratio"].notna()]
@@ -123,7 +123,7 @@ def ratio_sentence(comparison: Comparison, means: pd.DataFrame) -> str:
     )
 
 
-def _unbinarised(comparison: Comparison) -> list[str]:
+def _unbinarised(comparison: Compared) -> list[str]:
     """Replayed variants without binary weights, the focus left out."""
     return [
         name
@@ -133,7 +133,7 @@ def _unbinarised(comparison: Comparison) -> list[str]:
     ]
 
 
-def _against(comparison: Comparison, means: pd.DataFrame, reference: str) -> str:
+def _against(comparison: Compared, means: pd.DataFrame, reference: str) -> str:
     """The ratio of mean energies of another variant and the focus, at every width."""
     energies = means.pivot(index="state", columns="variant", values="energy_pj")
     ratios = (energies[reference] / energies[comparison.focus]).dropna().reindex(means["state"].unique()).dropna()
@@ -141,7 +141,7 @@ def _against(comparison: Comparison, means: pd.DataFrame, reference: str) -> str
     return f"{reference} / {comparison.focus} is {told}."
 
 
-def check_sentence(comparison: Comparison) -> str:
+def check_sentence(comparison: Compared) -> str:
     """What the replay in float64 says of the recording: whether the two are the same network."""
     found = [one for group in comparison.replayed.values() for runs in group for one in runs if one.state_bits is None]
     if not found:
@@ -163,7 +163,7 @@ def state_words(state: str) -> str:
     return f"{kind} {told}".strip()
 
 
-def _table(comparison: Comparison, data: pd.DataFrame, means: pd.DataFrame) -> Table:
+def _table(comparison: Compared, data: pd.DataFrame, means: pd.DataFrame) -> Table:
     energy = unit_for(means["energy_pj"], ENERGY)
     count = unit_for(means["synaptic_operations"], COUNT)
     columns = (
@@ -199,7 +199,7 @@ def _with_spread(mean: float, deviation: float, decimals: int | None = None) -> 
     return "\n".join(filter(None, told))
 
 
-def _figure(comparison: Comparison, means: pd.DataFrame) -> Figure:
+def _figure(comparison: Compared, means: pd.DataFrame) -> Figure:
     names = list(comparison.estimates)
     priced = means.pivot(index="state", columns="variant", values="energy_pj").reindex(
         index=list(dict.fromkeys(means["state"])), columns=names

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..compare import Comparison
+    from ..comparison.compared import Compared
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SAMPLES = 1  # of random spikes: enough for the ratio of two networks under the same ones
@@ -28,7 +28,7 @@ COLOURS = ("#ccbb44", "#4477aa", "#aa3377")
 LINES = {"steps": "T = {}", "memory_bytes": "{} KiB"}
 
 
-def what_if(comparison: Comparison) -> list[Block]:
+def what_if(comparison: Compared) -> list[Block]:
     """The section: baseline and focus under the same random spikes, the recorded ratio marked."""
     base, focus = comparison.baseline, comparison.focus
     if base == focus:
@@ -58,7 +58,7 @@ def what_if(comparison: Comparison) -> list[Block]:
     ]
 
 
-def _swept(comparison: Comparison, axis: str) -> pd.DataFrame:
+def _swept(comparison: Compared, axis: str) -> pd.DataFrame:
     """``rate``, the axis, energies ``base_pj`` and ``focus_pj`` and their ``ratio``; empty where there is no memory.
 
     Energies are totals where the machine's static part is known, as in all ratios.
@@ -109,7 +109,7 @@ def _label(axis: str, value: int) -> str:
     return LINES[axis].format(value if axis == "steps" else f"{value / 1024:g}")
 
 
-def _figure(frame: pd.DataFrame, axis: str, comparison: Comparison, recorded: tuple[float, float]) -> Figure:
+def _figure(frame: pd.DataFrame, axis: str, comparison: Compared, recorded: tuple[float, float]) -> Figure:
     def draw(canvas: Canvas) -> None:
         axes = ratio_curves(canvas.subplots(), frame, axis, recorded)
         axes.set_ylabel(plotting.label(f"{comparison.baseline} / {comparison.focus}", 34))
@@ -151,7 +151,7 @@ def ratio_curves(axes: Axes, data: pd.DataFrame, axis: str, recorded: tuple[floa
     return axes
 
 
-def _sentence(frame: pd.DataFrame, comparison: Comparison, recorded: float) -> str:
+def _sentence(frame: pd.DataFrame, comparison: Compared, recorded: float) -> str:
     """The range of the ratio at the recorded number of steps, beside the recorded ratio."""
     first = comparison.estimates[comparison.baseline][0]
     rows = frame[frame["steps"] == first.operations.steps]
@@ -165,7 +165,7 @@ def _sentence(frame: pd.DataFrame, comparison: Comparison, recorded: float) -> s
     )
 
 
-def _table(found: dict[str, pd.DataFrame], comparison: Comparison) -> Table:
+def _table(found: dict[str, pd.DataFrame], comparison: Compared) -> Table:
     first = comparison.estimates[comparison.baseline][0]
     own = found["steps"][found["steps"]["steps"] == first.operations.steps].reset_index(drop=True)
     unit = unit_for([*own["base_pj"], *own["focus_pj"]], ENERGY)

@@ -71,7 +71,7 @@ class PoolingLayer(PassingLayer):
         return self.in_shape[0] * int(np.maximum(self._window_sizes - 1, 0).sum())
 
     def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
-        from ..counting.popcount_kernels import window_comparisons  # numba: only the counter needs it
+        from .window_kernel import window_comparisons  # numba: only the counter needs it
 
         steps, samples, size = words[0].shape
         edges, rows = self.connections, np.ascontiguousarray(words[0]).reshape(steps * samples, size)

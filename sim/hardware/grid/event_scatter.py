@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...counting.graded import as_delivered
+from ...counting.delivery import as_delivered
 from ...counting.layer_counts import delayed
 from ...counting.operations import Counts, KernelWords, LayerOperations, OperationCounts, multiplies_branch
 from ...errors import InvalidInput

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...counting.graded import joins_lists
+from ...counting.delivery import joins_lists
 from ...counting.layer_counts import SynapticCounts
 from ...counting.operations import Counts, LayerOperations
 from ...network.merging_layers import Add as Merging

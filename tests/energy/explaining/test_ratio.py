@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spikejoule.energy.explaining.ratio import dominated, ratio_bounds, shared_counts
 from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate_actions
-from spikejoule.reports.comparison.paired_differences import bootstrap_interval
+from spikejoule.reports.comparison.significance import bootstrap_interval
 from spikejoule.sim.counting.synthetic import bernoulli_counts
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.hardware.execution import ActionCounts

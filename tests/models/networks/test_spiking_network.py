@@ -12,8 +12,10 @@ from spikejoule.models.networks.agmm import GateConfig
 from spikejoule.models.networks.binary import BinaryConv2d, binarise
 from spikejoule.models.networks.blocks import Merge, Shortcut
 from spikejoule.models.networks.integer import quantise
+from spikejoule.models.networks.layouts import NETWORKS
+from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.neurons import Neurons
-from spikejoule.models.networks.spiking_network import NETWORKS, NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.record import record
 from spikejoule.models.training.derive import fold_gains, gate_means, to_int8
 from spikejoule.sim.counting.operations import count

@@ -11,7 +11,9 @@ from norse.torch.functional.reset import reset_subtract
 from spikejoule.models.data.datasets import load_dataset
 from spikejoule.models.networks.agmm import GateConfig
 from spikejoule.models.networks.binary import BinaryConv2d
-from spikejoule.models.networks.spiking_network import NetworkConfig, Neurons, SpikingNetwork
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.neurons import Neurons
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.record import each_step, record
 from spikejoule.models.run_folders.run import save_run
 from spikejoule.models.settings.config import TrainConfig

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from spikejoule.models.networks.agmm import GateConfig
-from spikejoule.models.networks.blocks import Merge, Recurrent, Shortcut
-from spikejoule.models.networks.spiking_network import NETWORKS, Block, NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.blocks import Block, Merge, Recurrent, Shortcut
+from spikejoule.models.networks.layouts import NETWORKS
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.replay_parameters import replay_parameters
 from spikejoule.models.training.derive import to_int8
 from spikejoule.sim.errors import InvalidInput

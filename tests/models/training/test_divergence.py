@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from spikejoule.models.data.datasets import Dataset, Split, load_dataset
-from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.settings.config import TrainConfig
 from spikejoule.models.training.divergence import find_divergence
 from spikejoule.models.training.fit import fit

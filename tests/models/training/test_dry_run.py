@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from spikejoule.models.networks.agmm import GateConfig
 from spikejoule.models.settings.config import TrainConfig
-from spikejoule.models.training.dry_run import DataShape, dry_run
+from spikejoule.models.settings.recipes import DataShape
+from spikejoule.models.training.dry_run import dry_run
 from spikejoule.sim.errors import InvalidInput
 
 CONFIG = TrainConfig(steps=3, width=0.5, batch_size=8)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.run_folders.run import Run
 from spikejoule.models.settings.config import TrainConfig
 from spikejoule.models.training.objective import Objective, fan_outs, rate_penalty

@@ -17,8 +17,9 @@ from spikejoule.reports.ablation.pareto import (
 )
 from spikejoule.reports.ablation.pareto_figures import Against, accuracy_front, energy_rate, rate_words
 from spikejoule.reports.ablation.pareto_pairs import pair_words, paired_settings
-from spikejoule.reports.ablation.pareto_report import FrontData, build_front
+from spikejoule.reports.ablation.pareto_report import build_front
 from spikejoule.reports.ablation.pareto_tables import axis_value
+from spikejoule.reports.ablation.results import AblationResults
 from spikejoule.reports.page import plotting
 from spikejoule.reports.page.blocks import Bullets, Paragraph, SideBySide, Table
 from spikejoule.reports.page.write import write_report
@@ -75,7 +76,7 @@ def data(table):
     whole = pd.concat([table, pd.DataFrame([failed])], ignore_index=True)
     whole[f"{OTHER}.refused"] = "it cannot"
     title = "<b>Front</b> #panic() $x$"
-    return FrontData(title, whole, ("rate_penalty",), (CHIP, OTHER), "SNN int8", 0.01, pd.DataFrame(break_even))
+    return AblationResults(title, whole, ("rate_penalty",), (CHIP, OTHER), "SNN int8", 0.01, pd.DataFrame(break_even))
 
 
 def test_the_front_is_what_no_other_point_beats_in_a_random_cloud():

@@ -248,7 +248,7 @@ def test_a_sparse_comparison_still_has_every_section(small):
 
 # Writing -------------------------------------------------------------------------------------------------------------
 def test_tables_are_written_in_full_precision(comparison, tmp_path):
-    paths = write_report(comparison, tmp_path / "sub" / "digits", written=NOON)
+    paths = write_report(build_report(comparison), tmp_path / "sub" / "digits", written=NOON)
     assert [path.name for path in paths] == ["digits.html", "digits.pdf"]
     summary = pd.read_parquet(tmp_path / "sub" / "digits-tables" / "summary.parquet")
     pd.testing.assert_frame_equal(summary, comparison.summary())
@@ -258,9 +258,9 @@ def test_tables_are_written_in_full_precision(comparison, tmp_path):
 
 
 def test_a_second_report_replaces_the_first(small, tmp_path):
-    write_report(small, tmp_path / "digits", ["html"])
+    write_report(build_report(small), tmp_path / "digits", ["html"])
     (tmp_path / "digits-tables" / "stale.csv").write_text("a\n")
-    write_report(small, tmp_path / "digits.html", ["html"], written=NOON)
+    write_report(build_report(small), tmp_path / "digits.html", ["html"], written=NOON)
     assert "2030-01-02" in (tmp_path / "digits.html").read_text(encoding="utf-8")
     assert not (tmp_path / "digits-tables" / "stale.csv").exists()
 
@@ -269,26 +269,26 @@ def test_a_folder_with_other_files_is_not_replaced(small, tmp_path):
     (tmp_path / "digits-tables").mkdir()
     (tmp_path / "digits-tables" / "thesis.tex").write_text("x")
     with pytest.raises(InvalidInput, match="thesis.tex"):
-        write_report(small, tmp_path / "digits", ["html"])
+        write_report(build_report(small), tmp_path / "digits", ["html"])
     assert [path.name for path in tmp_path.iterdir()] == ["digits-tables"]
 
 
 def test_a_path_that_cannot_be_a_folder_is_one_clear_line(small, tmp_path):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(InvalidInput, match="cannot be written") as caught:
-        write_report(small, tmp_path / "file" / "digits", ["html"])
+        write_report(build_report(small), tmp_path / "file" / "digits", ["html"])
     assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_leaves_the_earlier_report_whole(small, tmp_path):
     resource = pytest.importorskip("resource", reason="file size limits are POSIX only")
-    write_report(small, tmp_path / "digits", ["html"], written=NOON)
+    write_report(build_report(small), tmp_path / "digits", ["html"], written=NOON)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(InvalidInput, match="cannot be written"):
-            write_report(small, tmp_path / "digits", ["html"])
+            write_report(build_report(small), tmp_path / "digits", ["html"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -306,18 +306,18 @@ def test_a_failed_move_puts_everything_back(tmp_path):
 def test_a_folder_in_the_place_of_a_file_is_not_replaced(small, tmp_path):
     (tmp_path / "digits.html").mkdir()
     with pytest.raises(InvalidInput, match="digits.html is in the way"):
-        write_report(small, tmp_path / "digits", ["html"])
+        write_report(build_report(small), tmp_path / "digits", ["html"])
 
 
 @pytest.mark.parametrize("formats", [(), ("docx",), "html"])
 def test_unknown_formats_are_refused(small, tmp_path, formats):
     with pytest.raises(InvalidInput, match="one or more of html, pdf"):
-        write_report(small, tmp_path / "digits", formats)
+        write_report(build_report(small), tmp_path / "digits", formats)
 
 
 def test_a_folder_as_name_is_refused(small, tmp_path):
     with pytest.raises(InvalidInput, match="is a folder"):
-        write_report(small, tmp_path, ["html"])
+        write_report(build_report(small), tmp_path, ["html"])
 
 
 # Figures and numbers -------------------------------------------------------------------------------------------------

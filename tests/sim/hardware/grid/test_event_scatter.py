@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from spikejoule.models.networks.agmm import GateConfig
-from spikejoule.models.networks.layouts import Layout, Node
-from spikejoule.models.networks.spiking_network import NETWORKS, NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.layouts import NETWORKS, Layout, Node
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.training.derive import fold_gains
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput

@@ -14,7 +14,8 @@ from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.models.networks.agmm import GateConfig
 from spikejoule.models.networks.layouts import NETWORKS, RESIDUALS
-from spikejoule.models.networks.spiking_network import NetworkConfig, SpikingNetwork
+from spikejoule.models.networks.network_config import NetworkConfig
+from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.record import record
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.counting.synthetic import bernoulli_counts
