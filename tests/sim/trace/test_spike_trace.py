@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
+from spikejoule.sim.trace import stores
 from spikejoule.sim.trace.chunking import plan_chunking
 from spikejoule.sim.trace.packing import pack
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter, stores
+from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 
 STEPS, SAMPLES = 5, 11
 MASK = np.random.default_rng(0).random((4, 2, 3, 3)) < 0.5

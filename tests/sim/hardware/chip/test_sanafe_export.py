@@ -148,7 +148,7 @@ def test_inputs_are_spike_lists(written):
 
 def test_constants_are_those_of_the_accelerator_file(written):
     """Every energy in joule and every latency in seconds against the shipped file, as text."""
-    file = yaml.safe_load((ROOT / "energy" / "accelerators" / "loihi1-sanafe_export.yaml").read_text())
+    file = yaml.safe_load((ROOT / "energy" / "accelerators" / "loihi1-sanafe.yaml").read_text())
     price = {key.removesuffix("_pj"): entry["value"] for key, entry in file["prices"].items() if key.endswith("_pj")}
     latency, chip = file["architecture"]["latency_s"], written[0]["architecture"]
     (tile,) = chip["tile"]
