@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ...sim.numbers import ENERGY, Unit, number, unit_for
 from ..page import plotting
-from ..page.numbers import ENERGY, Unit, number, unit_for
 from .pareto import non_dominated
 
 if TYPE_CHECKING:

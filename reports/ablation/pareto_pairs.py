@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...sim.numbers import interval, number
 from ..comparison.full_tables import records
 from ..comparison.significance import bootstrap_interval, distinguishable
-from ..page.numbers import interval, number
 from .pareto import FINISHED, equal_twin
 
 QUANTITIES = ("accuracy", "energy")

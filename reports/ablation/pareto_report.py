@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ...sim.numbers import listed, number
 from ..page import plotting
 from ..page.blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, Section, SideBySide
-from ..page.numbers import listed, number
 from . import pareto_figures
 from .pareto import best_twin, equal_points, equal_twin
 from .pareto_figures import Against

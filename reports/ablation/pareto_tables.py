@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ...sim.numbers import COUNT, ENERGY, number, spread, unit_for
 from ..comparison.full_tables import records
 from ..page.blocks import Column, Table
-from ..page.numbers import COUNT, ENERGY, number, spread, unit_for
 from .pareto_figures import rate_words
 from .pareto_pairs import QUANTITIES, difference_words, interval_words
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ...sim.numbers import number
 from ..comparison import full_tables
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
-from ..page.numbers import number
 from . import machines, sentences
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ...sim.numbers import ENERGY, column, number, unit_for
 from ..comparison import full_tables
 from ..comparison.paired_differences import default_pairs
 from ..page.blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
-from ..page.numbers import ENERGY, column, number, unit_for
 from . import background, drawings, machines, sentences
 from .fitted_memories import fitted_memories
 from .ratio_parts import made_of

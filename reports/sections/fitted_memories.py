@@ -13,8 +13,8 @@ from ...energy.machines.accelerator import Accelerator
 from ...energy.pricing.estimate import EnergyEstimate, estimate
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Grid
+from ...sim.numbers import ENERGY, number, spread, unit_for
 from ..page.blocks import Block, Column, Paragraph, Table
-from ..page.numbers import ENERGY, number, spread, unit_for
 
 if TYPE_CHECKING:
     from ..comparison.compared import Compared

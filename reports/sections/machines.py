@@ -8,8 +8,8 @@ import pandas as pd
 
 from ...energy.silicon.validation_bands import validation
 from ...sim.hardware.architecture import Event
+from ...sim.numbers import POWER, TIME, listed, number, unit_for
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
-from ..page.numbers import POWER, TIME, listed, number, unit_for
 
 if TYPE_CHECKING:
     from ...energy.pricing.estimate import EnergyEstimate

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ...energy.explaining.shapley_shares import Shares
+from ...sim.numbers import ENERGY, number, unit_for
 from ..page import plotting
 from ..page.blocks import NARROW, Figure
-from ..page.numbers import ENERGY, number, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ...energy.pricing.not_run import NOT_RUN
-from ..comparison.full_tables import records
-from ..comparison.paired_differences import paired_differences
-from ..comparison.summary import summarise
-from ..page.blocks import Block, Column, Heading, Table
-from ..page.numbers import (
+from ...sim.numbers import (
     BYTES,
     COUNT,
     ENERGY,
@@ -29,6 +25,10 @@ from ..page.numbers import (
     spread,
     unit_for,
 )
+from ..comparison.full_tables import records
+from ..comparison.paired_differences import paired_differences
+from ..comparison.summary import summarise
+from ..page.blocks import Block, Column, Heading, Table
 
 if TYPE_CHECKING:
     from ..comparison.compared import Compared

@@ -10,12 +10,12 @@ from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.reports.compare import compare
 from spikejoule.reports.page.blocks import Paragraph, Table
-from spikejoule.reports.page.numbers import MINUS
 from spikejoule.reports.sections.contents import sentences
 from spikejoule.reports.sections.state_width import state_width, widths
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
+from spikejoule.sim.numbers import MINUS
 from spikejoule.sim.replay.replay import SpikeMismatch
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 

@@ -21,7 +21,6 @@ from spikejoule.energy.pricing.estimate import estimate, estimate_actions
 from spikejoule.reports.compare import compare
 from spikejoule.reports.comparison import full_tables
 from spikejoule.reports.page.blocks import Paragraph
-from spikejoule.reports.page.numbers import number
 from spikejoule.reports.sections.contents import build_report
 from spikejoule.reports.sections.machines import three_numbers
 from spikejoule.reports.sections.ratio_parts import made_of
@@ -31,6 +30,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.hardware.action_table import action_table, read_actions, write_actions
 from spikejoule.sim.hardware.execution import ActionCounts
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
+from spikejoule.sim.numbers import number
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 from typer.testing import CliRunner
 

@@ -17,12 +17,12 @@ from spikejoule.reports.compare import compare
 from spikejoule.reports.comparison import full_tables
 from spikejoule.reports.page import plotting, render
 from spikejoule.reports.page.blocks import Table
-from spikejoule.reports.page.numbers import ENERGY, column, number, unit_for
 from spikejoule.reports.page.write import _move_into_place, all_tables, write_report
 from spikejoule.reports.sections.contents import SECTIONS, build_report
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
+from spikejoule.sim.numbers import ENERGY, column, number, unit_for
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)

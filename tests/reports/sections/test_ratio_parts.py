@@ -12,11 +12,11 @@ from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.reports.compare import compare
 from spikejoule.reports.page import render
 from spikejoule.reports.page.blocks import Paragraph, Report, Section, SideBySide, Table
-from spikejoule.reports.page.numbers import MINUS
 from spikejoule.reports.sections.ratio_part_figures import price_words
 from spikejoule.reports.sections.ratio_parts import flip_sentence, made_of, shares_sentence
 from spikejoule.sim.counting.synthetic import SWITCHES, bernoulli_counts
 from spikejoule.sim.network.workload import Linear, Workload
+from spikejoule.sim.numbers import MINUS
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 CHIP = load_accelerator("event-driven-45nm")
