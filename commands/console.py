@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..sim.numbers import MISSING, number
+from ..sim.readable_numbers import MISSING, number
 
 if TYPE_CHECKING:
     import pandas as pd

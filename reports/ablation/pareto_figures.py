@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ...sim.numbers import ENERGY, Unit, number, unit_for
+from ...sim.readable_numbers import ENERGY, Unit, number, unit_for
 from ..page import plotting
 from .pareto import non_dominated
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...sim.numbers import interval, number
+from ...sim.readable_numbers import interval, number
 from ..comparison.full_tables import records
 from ..comparison.significance import bootstrap_interval, distinguishable
 from .pareto import FINISHED, equal_twin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ...sim.numbers import listed, number
+from ...sim.readable_numbers import listed, number
 from ..page import plotting
 from ..page.blocks import NARROW, Block, Bullets, Figure, Heading, Paragraph, Report, Section, SideBySide
 from . import pareto_figures

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ...sim.numbers import COUNT, ENERGY, number, spread, unit_for
+from ...sim.readable_numbers import COUNT, ENERGY, number, spread, unit_for
 from ..comparison.full_tables import records
 from ..page.blocks import Column, Table
 from .pareto_figures import rate_words

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ...sim.numbers import COUNT, number, unit_for
+from ...sim.readable_numbers import COUNT, number, unit_for
 from ..comparison.full_tables import records
 from .pareto import ALL, FINISHED, equal_points, equal_twin, savings, settings
 from .pareto_pairs import pair_words, sparsest_pairs, twin_pairs

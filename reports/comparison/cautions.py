@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...energy.pricing.not_run import NOT_RUN, state_words
-from ...sim.numbers import listed
+from ...sim.readable_numbers import listed
 
 if TYPE_CHECKING:
     from ...energy.pricing.estimate import EnergyEstimate

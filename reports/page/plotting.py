@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ...sim.numbers import ENERGY, number, unit_for
+from ...sim.readable_numbers import ENERGY, number, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ...sim.numbers import number
+from ...sim.readable_numbers import number
 from ..comparison import full_tables
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
 from . import machines, sentences

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ...sim.numbers import ENERGY, column, number, unit_for
+from ...sim.readable_numbers import ENERGY, column, number, unit_for
 from ..comparison import full_tables
 from ..comparison.paired_differences import default_pairs
 from ..page.blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table

@@ -13,7 +13,7 @@ from ...energy.machines.accelerator import Accelerator
 from ...energy.pricing.estimate import EnergyEstimate, estimate
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Grid
-from ...sim.numbers import ENERGY, number, spread, unit_for
+from ...sim.readable_numbers import ENERGY, number, spread, unit_for
 from ..page.blocks import Block, Column, Paragraph, Table
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...energy.silicon.validation_bands import validation
 from ...sim.hardware.architecture import Event
-from ...sim.numbers import POWER, TIME, listed, number, unit_for
+from ...sim.readable_numbers import POWER, TIME, listed, number, unit_for
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...energy.explaining.shapley_shares import Shares
-from ...sim.numbers import ENERGY, number, unit_for
+from ...sim.readable_numbers import ENERGY, number, unit_for
 from ..page import plotting
 from ..page.blocks import NARROW, Figure
 

@@ -13,7 +13,7 @@ from ...energy.explaining.ratio import SharedCounts, shared_counts
 from ...energy.explaining.shapley_shares import Shares, energy_shares
 from ...energy.pricing.not_run import NOT_RUN
 from ...sim.errors import InvalidInput
-from ...sim.numbers import ENERGY, POWER, listed, number, unit_for
+from ...sim.readable_numbers import ENERGY, POWER, listed, number, unit_for
 from ..comparison.full_tables import records
 from ..page.blocks import Block, Column, Paragraph, SideBySide, Table
 from .ratio_part_figures import MEMORIES, price_words, tornado_figure, waterfall_figure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ...energy.pricing.not_run import NOT_RUN
-from ...sim.numbers import (
+from ...sim.readable_numbers import (
     BYTES,
     COUNT,
     ENERGY,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...sim.numbers import ENERGY, TIME, interval, listed, number, unit_for
+from ...sim.readable_numbers import ENERGY, TIME, interval, listed, number, unit_for
 from ..comparison.full_tables import folded, records
 from ..comparison.paired_differences import paired_differences
 from ..comparison.summary import summarise

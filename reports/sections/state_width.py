@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ...sim.numbers import COUNT, ENERGY, listed, number, spread, unit_for
+from ...sim.readable_numbers import COUNT, ENERGY, listed, number, spread, unit_for
 from ..comparison.full_tables import records
 from ..page import plotting
 from ..page.blocks import WIDE, Block, Column, Figure, Paragraph, Table

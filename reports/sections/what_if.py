@@ -12,7 +12,7 @@ from ...energy.pricing.estimate import EnergyEstimate
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Event, Grid
 from ...sim.network.workload import INPUT
-from ...sim.numbers import ENERGY, column, number, unit_for
+from ...sim.readable_numbers import ENERGY, column, number, unit_for
 from ..page import plotting
 from ..page.blocks import NARROW, Block, Column, Figure, Paragraph, SideBySide, Table
 

@@ -15,7 +15,7 @@ from spikejoule.reports.sections.state_width import state_width, widths
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.numbers import MINUS
+from spikejoule.sim.readable_numbers import MINUS
 from spikejoule.sim.replay.replay import SpikeMismatch
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 

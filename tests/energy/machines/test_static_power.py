@@ -30,7 +30,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.hardware.action_table import action_table, read_actions, write_actions
 from spikejoule.sim.hardware.execution import ActionCounts
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
-from spikejoule.sim.numbers import number
+from spikejoule.sim.readable_numbers import number
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 from typer.testing import CliRunner
 

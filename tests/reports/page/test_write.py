@@ -22,7 +22,7 @@ from spikejoule.reports.sections.contents import SECTIONS, build_report
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
-from spikejoule.sim.numbers import ENERGY, column, number, unit_for
+from spikejoule.sim.readable_numbers import ENERGY, column, number, unit_for
 from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)

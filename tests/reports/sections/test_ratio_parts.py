@@ -16,7 +16,7 @@ from spikejoule.reports.sections.ratio_part_figures import price_words
 from spikejoule.reports.sections.ratio_parts import flip_sentence, made_of, shares_sentence
 from spikejoule.sim.counting.synthetic import SWITCHES, bernoulli_counts
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.numbers import MINUS
+from spikejoule.sim.readable_numbers import MINUS
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 CHIP = load_accelerator("event-driven-45nm")

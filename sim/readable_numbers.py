@@ -1,4 +1,8 @@
-"""Numbers as people read them: three significant digits, a unit chosen once per column, picojoules scaled only here."""
+"""Numbers as people read them: three significant digits, a unit chosen once per column.
+
+Picojoules are scaled where something is shown, and with these functions alone: in reports, on the command line, and where
+an object introduces itself.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +63,25 @@ def number(value: float | None, *, digits: int = 3, decimals: int | None = None,
     if not any(char in "123456789" for char in text):  # no sign on what is rounded to nothing
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
+
+
+def with_unit(value: float | None, units: tuple[Unit, ...]) -> str:
+    """One number in the unit that fits it; a dash where it is not known.
+
+    Examples
+    --------
+    >>> with_unit(8429.6, ENERGY), with_unit(2.5e-6, TIME), with_unit(None, ENERGY)
+    ('8.43 nJ', '2.50 µs', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    unit = unit_for([value], units)
+    return f"{number(value / unit.size)} {unit.name}".rstrip()
+
+
+def percent(share: float | None) -> str:
+    """A share (0..1) in percent, to a tenth; a dash where it is not known."""
+    return MISSING if share is None or math.isnan(share) else f"{number(100 * share, decimals=1)} %"
 
 
 def column(values: Iterable[float], size: float) -> list[str]:
