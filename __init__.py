@@ -4,9 +4,10 @@ The names below are the public face; each is imported when it is first used, so 
 traces never loads a deep-learning stack.
 """
 
-from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from .sim.lazy_names import lazy
 
 if TYPE_CHECKING:
     from .ablation.jobs import load_ablation
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from .sim.hardware.chip.sanafe_export import export_sanafe
     from .sim.network.workload import Workload
     from .sim.replay.parameter_file import load_parameters
-    from .sim.trace.spike_trace import SpikeTrace, TraceWriter
+    from .sim.trace.spike_trace import SpikeTrace
+    from .sim.trace.writer import TraceWriter
     from .study import Study, run_study
 
 __version__ = version("spikejoule")
@@ -55,7 +57,7 @@ _HOMES = {
     "SpikeTrace": "sim.trace.spike_trace",
     "Study": "study",
     "Technology": "energy.machines.prices",
-    "TraceWriter": "sim.trace.spike_trace",
+    "TraceWriter": "sim.trace.writer",
     "TrainConfig": "models.settings.config",
     "Workload": "sim.network.workload",
     "accelerator_names": "energy.machines.accelerator",
@@ -135,14 +137,7 @@ __all__ = [  # the keys of _HOMES, written out for type checkers
     "variant_config",
     "write_actions",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'spikejoule' has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

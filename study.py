@@ -22,9 +22,11 @@ from .models.training.evaluate import as_input
 from .models.training.train import train, train_many
 from .reports.compare import Comparison, compare
 from .sim.counting.operations import OperationCounts, count
+from .sim.display import lines
 from .sim.errors import InvalidInput
 from .sim.files import write_table
 from .sim.hardware.grid.kernel_fetches import needs_spikes
+from .sim.readable_numbers import listed
 from .sim.replay.parameter_file import PARAMETERS, load_parameters
 from .sim.trace.spike_trace import SpikeTrace
 
@@ -55,6 +57,14 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
     accelerators: tuple[str, ...] = ACCELERATORS
     rates: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return lines(
+            f"Study of {self.base.network} on {self.base.dataset}, {self.base.steps} steps",
+            f"variants  {listed(self.variants)}",
+            f"seeds     {listed(map(str, self.seeds))}",
+            f"machines  {listed(self.accelerators)}",
+        )
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.variants if name not in VARIANTS]

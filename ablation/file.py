@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 from ..energy.machines.prices import FORBID_UNKNOWN
 from ..models.settings.config import TrainConfig
 from ..models.settings.variants import ALL_VARIANTS
+from ..sim.display import lines
+from ..sim.readable_numbers import listed
 
 STATE_BITS = "state_bits"
 FLOAT_STATE = 32
@@ -89,6 +91,15 @@ class Ablation:
     tolerance_points: float = 1.0
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    def __repr__(self) -> str:
+        return lines(
+            f"Ablation: {self.title}",
+            f"variants  {listed(self.variants)}; seeds {listed(map(str, self.seeds))}",
+            f"grid      {self.grid}",
+            f"against   {self.reference} at widths {listed([f'{width:g}' for width in self.twins])}",
+            f"machines  {listed(self.accelerators)}",
+        )
 
     def __post_init__(self) -> None:
         for name in ("variants", "seeds", "accelerators", "twins"):

@@ -17,7 +17,8 @@ from layers import GEOMETRY, RATE, SAMPLES, STEPS
 from measure import Row, summary
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 BATCHES = 8
 ROUNDS = 5

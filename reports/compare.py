@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..sim.display import html_table, lines
 from ..sim.errors import InvalidInput
+from ..sim.readable_numbers import ENERGY, listed, number, percent, with_unit
 from .comparison.compared import Compared
+from .comparison.full_tables import records
 from .comparison.matching import by_seed, check_same_data, further, machine, names, sorted_logs, sorted_replays
 from .comparison.paired_differences import SHOWN, paired_differences
 from .comparison.summary import summarise
 from .page.write import write_report
 from .sections.contents import build_report
+from .sections.reader_tables import summary_table
 from .sections.sentences import headline
 
 if TYPE_CHECKING:
@@ -28,6 +32,25 @@ FOCUS = "BSNN + AGMM"
 @dataclass(frozen=True)
 class Comparison(Compared):
     """`Compared` estimates that can be asked and written; made by `compare`."""
+
+    def __repr__(self) -> str:
+        machine = self.estimates[self.baseline][0].accelerator.name
+        row = next(row for row in records(self.summary()) if row["variant"] == self.focus)
+        seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}"
+        return lines(
+            f"Comparison of {len(self.estimates)} variants on {machine}, {seeds}, {len(self.others)} other machines",
+            f"{self.focus}: {with_unit(1e3 * row[self.quantity.replace('_pj', '_nj')], ENERGY)} per inference",
+            f"{self.baseline} / {self.focus}: {number(row['ratio'])}, {number(row['ratio_low'])} to "
+            f"{number(row['ratio_high'])} over the price ranges",
+            f"accuracy: {percent(row['accuracy'])}",
+            f"variants: {listed(self.estimates)}",
+        )
+
+    def _repr_html_(self) -> str:
+        shown = summary_table(self)
+        names = [f"{column.label}, {column.unit}" if column.unit else column.label for column in shown.columns]
+        rows = [dict(zip(names, (cell.replace("\n", " ") for cell in row), strict=True)) for row in shown.rows]
+        return html_table(self.headline(), rows)
 
     def summary(self) -> pd.DataFrame:
         """One row per variant: means over seeds, and their sample standard deviation (``_spread``).

@@ -21,6 +21,11 @@ def lines(first: str, *others: str) -> str:
     return "\n".join([_cut(first), *(_cut(f"  {line}") for line in others if line)][:LINES])
 
 
+def one_line(shown: object) -> str:
+    """The `repr` of an object on one line, for the caption of its table."""
+    return "; ".join(" ".join(line.split()) for line in repr(shown).splitlines())
+
+
 def shape_words(shape: Sequence[int]) -> str:
     """``2 x 16 x 16``."""
     return " x ".join(map(str, shape))

@@ -1,7 +1,7 @@
 """Numbers as people read them: three significant digits, a unit chosen once per column.
 
-Picojoules are scaled where something is shown, and with these functions alone: in reports, on the command line, and where
-an object introduces itself.
+Picojoules are scaled where something is shown, and with these functions alone: in reports, on the command line, and
+where an object introduces itself.
 """
 
 from __future__ import annotations

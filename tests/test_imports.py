@@ -26,7 +26,7 @@ import numpy as np, pathlib, tempfile
 from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.reports.compare import compare
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim import SpikeTrace, TraceWriter
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 conv = Conv2d(name="conv", in_shape=(1, 5, 5), out_channels=4, kernel_size=3)
 fc = Linear(name="fc", in_shape=(4, 3, 3), out_features=2, source="conv", neuron="readout")

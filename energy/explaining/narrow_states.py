@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ...sim.counting.operations import OperationCounts
 from ...sim.counting.synthetic import packed_counts
+from ...sim.display import lines
 from ...sim.errors import InvalidInput
 from ...sim.hardware.execution import ActionCounts, execute
 from ...sim.network.layers import INPUT
+from ...sim.readable_numbers import ENERGY, percent, with_unit
 from ...sim.replay.parameters import LayerParameters
 from ...sim.replay.replay import SpikeMismatch, compare, replay
 from ...sim.replay.state_width import READOUT_BITS, in_state_units
@@ -49,6 +51,17 @@ class Replayed:
     saturated: float
     estimate: EnergyEstimate | None = None
     unpriced: str = ""
+
+    def __repr__(self) -> str:
+        state = "float64" if self.state_bits is None else f"{self.state_bits}-bit fixed point"
+        priced = None if self.estimate is None else self.estimate.compared_pj
+        return lines(
+            f"Replayed {self.operations.workload.name} in {state}: {self.operations.samples:,} samples",
+            f"accuracy      {percent(self.operations.accuracy)}",
+            f"spikes differ {percent(self.mismatch.per_place)} of places; cut: {percent(self.saturated)} of potentials",
+            f"energy        {with_unit(priced, ENERGY)} per inference",
+            f"not priced: {self.unpriced}" if self.unpriced else "",
+        )
 
 
 def replay_trace(

@@ -10,8 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+from ...sim.display import html_table, lines, one_line
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Architecture, Event, Grid, Memory, Operations
+from ...sim.readable_numbers import POWER, listed, number, with_unit
 from .prices import FORBID_UNKNOWN, Group, Price, Technology, load_technology, parse_prices
 from .static_power import Static, StaticPrice, chip_price, power_price, take_leakage
 from .yaml_files import parse_yaml, validate
@@ -55,6 +57,29 @@ class Accelerator:
     static: Static | None = None
     leakage: Mapping[str, Price] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return lines(
+            f"Accelerator {self.name}: {self.title}",
+            f"{self.architecture.kind}: {_made_of(self.architecture)}",
+            f"{len(self.prices)} prices with sources, technology {self.technology}",
+            f"static power: {_static_words(self)}",
+            f"incomplete, no total: no source gives {listed(self.missing)}" if self.missing else "",
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "action": action,
+                "low, pJ": number(price.low),
+                "value, pJ": number(price.value),
+                "high, pJ": number(price.high),
+                "basis": price.basis,
+                "source": price.source,
+            }
+            for action, price in self.prices.items()
+        ]
+        return html_table(one_line(self), rows)
 
     @property
     def static_prices(self) -> tuple[StaticPrice, ...]:
@@ -151,6 +176,24 @@ class _AcceleratorFile:
     missing: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+
+def _made_of(architecture: Architecture) -> str:
+    """What a machine consists of, in a line."""
+    if isinstance(architecture, Event):
+        mesh = architecture.mesh
+        return f"{mesh.cores} cores on {mesh.width} x {mesh.height} tiles of a chip"
+    if isinstance(architecture, Operations):
+        return "operations alone, no memory and no time"
+    memories = architecture.memories
+    sizes = [f"{x.name} {'unbounded' if x.kib is None else f'{x.kib:g} KiB'}" for x in memories]
+    return f"{architecture.dataflow.stationary}, {listed(sizes)}"
+
+
+def _static_words(machine: Accelerator) -> str:
+    parts = [] if machine.static is None else [with_unit(machine.static.static_power_w.value, POWER)]
+    parts += [f"{with_unit(power.value, POWER)} leakage of {name}" for name, power in machine.leakage.items()]
+    return listed(parts) or "not known"
 
 
 def accelerator_names() -> list[str]:

@@ -10,7 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from ...sim.display import brief, lines
 from ...sim.errors import InvalidInput
+from ...sim.readable_numbers import listed, number
 from .yaml_files import parse_yaml, validate
 
 FORBID_UNKNOWN = {"extra": "forbid"}
@@ -48,6 +50,9 @@ class Price:
     reason: str | None = None
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         figures = (self.low, self.value, self.high)
@@ -96,6 +101,14 @@ class Technology:
     dram: Price | None = None
     sram_word_bits: int = 64
     dram_word_bits: int = 64
+
+    def __repr__(self) -> str:
+        return lines(
+            f"Technology {self.name}: {self.title}",
+            f"{len(self.operations)} operations: {', '.join(self.operations)}",
+            f"SRAM per {self.sram_word_bits} bits: {listed([f'{x.kib:g} KiB' for x in self.sram]) or 'none'}",
+            f"DRAM: {'none' if self.dram is None else f'{number(self.dram.value)} pJ per {self.dram_word_bits} bits'}",
+        )
 
     def sram_access(self, kib: float, word_bits: int) -> Price:
         """Energy of one access to an SRAM of ``kib``, by capacity.

@@ -11,16 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...sim.counting.operations import OperationCounts, count
+from ...sim.display import html_table, lines, one_line
 from ...sim.hardware.architecture import Event, Grid
 from ...sim.hardware.chip.core_mapping import map_to_cores
 from ...sim.hardware.execution import ActionCounts, execute, execute_trace
 from ...sim.hardware.grid.kernel_fetches import fetches_kernels, with_kernel_words
+from ...sim.readable_numbers import ENERGY, TIME, number, percent, with_unit
 from ...sim.trace.spike_trace import SpikeTrace
 from ..machines.accelerator import Accelerator
 from ..machines.static_power import static_rows
 from ..silicon.validation_bands import validation
 from .action_costs import left_out, price_actions
-from .not_run import not_run
+from .not_run import NOT_RUN, not_run
 
 BOUNDS = ("low", "value", "high")
 
@@ -51,6 +53,35 @@ class EnergyEstimate:
     table: pd.DataFrame
     sample_pj: NDArray[np.float64]
     static_units: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        name = self.provenance.get("variant", self.operations.workload.name)
+        low, high = (with_unit(bound, ENERGY) for bound in self.compared_bounds_pj)
+        static = f"{with_unit(self.static_pj, ENERGY)} static power \N{MULTIPLICATION SIGN} time"
+        return lines(
+            f"EnergyEstimate of {name} on {self.accelerator.name}: "
+            f"{self.operations.steps} steps, {self.actions.samples:,} samples",
+            f"energy    {with_unit(self.compared_pj, ENERGY)} per inference, {low} to {high} over the price ranges",
+            f"of it     {with_unit(self.events_pj, ENERGY)} events, {static}" if self.total_pj is not None else "",
+            f"latency   {with_unit(self.latency_s, TIME)}, as modelled",
+            f"accuracy  {percent(self.accuracy)}",
+            f"{NOT_RUN}: {'; '.join(self.not_run)}" if self.not_run else "",
+        )
+
+    def _repr_html_(self) -> str:
+        figures = ["count", "low_pj", "energy_pj", "high_pj"]
+        parts = self.table.groupby(["component", "action"], sort=False)[figures].sum()
+        rows = [
+            {
+                "component": component,
+                "action": action,
+                "per inference": number(row["count"]),
+                "energy": with_unit(row["energy_pj"], ENERGY),
+                "over price ranges": f"{with_unit(row['low_pj'], ENERGY)} to {with_unit(row['high_pj'], ENERGY)}",
+            }
+            for (component, action), row in zip(parts.index, parts.to_dict("records"), strict=True)
+        ]
+        return html_table(one_line(self), rows)
 
     @property
     def energy_pj(self) -> float:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...sim.counting.operations import OperationCounts, count
+from ...sim.display import lines
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Event
 from ...sim.hardware.chip.many_core import lay_out
 from ...sim.hardware.grid.kernel_fetches import fetches_kernels, with_kernel_words
+from ...sim.readable_numbers import listed
 from ...sim.trace.spike_trace import SpikeTrace
 from ..machines.accelerator import Accelerator
 from .estimate import EnergyEstimate, estimate
@@ -29,6 +31,14 @@ class Priced:
 
     estimates: Mapping[str, list[EnergyEstimate]]
     refused: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        first = next(iter(self.estimates.values()))[0]
+        return lines(
+            f"Priced on {first.accelerator.name}: {len(self.estimates)} variants, {len(self.refused)} refused",
+            f"estimates  {listed(self.estimates)}",
+            f"refused    {listed(self.refused)}" if self.refused else "",
+        )
 
 
 def estimate_variants(

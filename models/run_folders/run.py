@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...sim.display import html_table, lines, one_line
 from ...sim.errors import InvalidInput
 from ...sim.files import replacing
+from ...sim.readable_numbers import percent
 from ..data.splits import Dataset
 from ..networks.agmm import GateConfig
 from ..networks.network_config import NetworkConfig
@@ -58,6 +60,25 @@ class Run:
     network: NetworkConfig
     versions: dict[str, str] = field(compare=False)
     data_digest: str | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        config = self.config
+        data = "data not recorded" if self.data_digest is None else f"data {self.data_digest[:12]}"
+        return lines(
+            f"Run {self.hash}: {self.variant}, {config.network} on {config.dataset}, {config.steps} steps",
+            f"seed {config.seed}, {config.epochs} epochs, learning rate {config.learning_rate:g}; {data}",
+            f"at {self.path}",
+        )
+
+    def _repr_html_(self) -> str:
+        log = self.log()
+        of_network = log[log["layer"] == ""].pivot_table(index="epoch", columns="quantity", values="value")
+        shown = ("train_accuracy", "validation_accuracy", "firing_rate")
+        rows = [
+            {"epoch": epoch, **{name.replace("_", " "): percent(row.get(name)) for name in shown}}
+            for epoch, row in zip(of_network.index, of_network.to_dict("records"), strict=True)
+        ]
+        return html_table(one_line(self), rows)
 
     @property
     def variant(self) -> str:

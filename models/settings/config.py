@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...sim.display import brief, lines
 from ...sim.errors import InvalidInput
 from ..data.augmentation import Augmentation
 from ..data.datasets import DATASETS, Dataset, Preprocessing, load_dataset
@@ -124,6 +125,12 @@ class TrainConfig:
     penalty: str = "mean"
     rate_target: float | Mapping[str, float] | tuple[tuple[str, float], ...] = 0.0
     warm_start: str | None = None
+
+    def __repr__(self) -> str:
+        return lines(
+            f"TrainConfig of {self.variant}: {self.network} on {self.dataset}, {self.steps} steps, seed {self.seed}",
+            brief(self),
+        )
 
     def __post_init__(self) -> None:
         for name, kind in _PARTS.items():

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ...sim.display import brief, lines
 from ...sim.errors import InvalidInput
 from .config import TrainConfig, config_from_dict
 
@@ -71,6 +72,9 @@ class Recipe:
     config: TrainConfig
     data: DataShape | None = None
     published: Published | None = None
+
+    def __repr__(self) -> str:
+        return lines(f"Recipe: {self.title}", *repr(self.config).splitlines(), brief(self.data) if self.data else "")
 
 
 def load_recipe(name: str | Path) -> Recipe:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ...sim.readable_numbers import COUNT, number, unit_for
+from ...sim.display import WIDTH, lines
+from ...sim.readable_numbers import COUNT, listed, number, unit_for
 from ..comparison.full_tables import records
 from .pareto import ALL, FINISHED, equal_points, equal_twin, savings, settings
 from .pareto_pairs import pair_words, sparsest_pairs, twin_pairs
@@ -43,6 +45,15 @@ class AblationResults:
     reference: str
     tolerance: float
     break_even: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __repr__(self) -> str:
+        variants = self.table["variant"].nunique()
+        return lines(
+            f"AblationResults of {self.title}",
+            f"runs      {len(self.table)} of {variants} variants, {len(self.failed)} failed",
+            f"swept     {listed(self.axes) or 'nothing'}; on {listed(self.accelerators)}",
+            *textwrap.wrap(self.headline().partition(": ")[0].rstrip(".") + ".", WIDTH - 2),
+        )
 
     @property
     def failed(self) -> pd.DataFrame:

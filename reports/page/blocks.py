@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...sim.display import lines
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure as Canvas
@@ -91,3 +93,12 @@ class Report:
     subtitle: str
     sections: tuple[Section, ...]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        blocks = [block for section in self.sections for block in section.blocks]
+        tables = sum(isinstance(block, Table) for block in blocks)
+        return lines(
+            f"Report: {self.title}",
+            self.subtitle,
+            f"{len(self.sections)} sections, {tables} tables, {len(blocks) - tables} other blocks",
+        )

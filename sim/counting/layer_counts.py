@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import brief
 from ..errors import InvalidInput
 from ..network.fan_out import MaskedSum, words_per_row
 from ..network.layers import Layer
@@ -45,6 +46,9 @@ class SynapticCounts:
     all_weights: NDArray[np.int64]
     events: NDArray[np.int64]
     dense: int
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def count_layer(layer: Layer, *inputs: NDArray, graded: str = "value") -> SynapticCounts:

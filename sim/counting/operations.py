@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import brief, html_table, lines, one_line
 from ..errors import InvalidInput
 from ..network.workload import INPUT, NEURON_MODELS, Layer, Workload
+from ..readable_numbers import COUNT, number, percent, with_unit
 from .graded import count_units, reads_graded, unit_events
 from .layer_counts import SynapticCounts, count_packed
 
@@ -79,6 +81,9 @@ class LayerOperations:
     units: SynapticCounts | None = None
     kernels: KernelWords | None = None
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 @dataclass(frozen=True)
 class OperationCounts:
@@ -129,6 +134,35 @@ class OperationCounts:
         if neurons == 0:
             raise InvalidInput(f"firing rate: no spiking neurons in layer {layer!r} of {self.workload.name!r}")
         return spikes / (neurons * self.steps * self.samples)
+
+    def __repr__(self) -> str:
+        return lines(
+            f"OperationCounts of {self.workload.name}: {self.steps} steps, {self.samples:,} samples, "
+            f"{len(self.layers)} layers",
+            f"synaptic operations  {with_unit(self.synaptic_operations, COUNT)} per inference",
+            f"firing rate          {percent(self._rate())} of neurons and step",
+            f"accuracy             {percent(self.accuracy)}",
+        )
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, own in self.layers.items():
+            pairs, zero_free = own.synaptic.all_weights, own.synaptic.nonzero_weights
+            rows.append(
+                {
+                    "layer": name,
+                    "operation": self.workload.layer(name).operation,
+                    "per inference": number(pairs.sum() / self.samples),
+                    "of non-zero weights": number(zero_free.sum() / self.samples),
+                    "dense": number(own.synaptic.dense * self.steps),
+                    "firing rate": "" if own.spikes is None else percent(self.firing_rate(name)),
+                }
+            )
+        return html_table(one_line(self), rows)
+
+    def _rate(self) -> float | None:
+        spiking = any(layer.spikes is not None for layer in self.layers.values())
+        return self.firing_rate() if spiking else None
 
     def to_frame(self, *, by_sample: bool = True) -> pd.DataFrame:
         """Tidy table ``layer, step, sample, part, operation, count``; without ``by_sample`` the sum over samples."""

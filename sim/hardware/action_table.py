@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..counting.operations import Counts
+from ..display import lines
 from ..errors import InvalidInput
 from ..files import replacing
+from ..readable_numbers import listed
 from .architecture import Memory
 from .execution import TIME, ActionCounts
 from .grid.shared_actions import Key
@@ -53,6 +55,14 @@ class ActionTable:
     omitted: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
     hardware_batch: int = 1
+
+    def __repr__(self) -> str:
+        workload, machine = self.origin.get("workload", "a network"), self.origin.get("accelerator", "a machine")
+        return lines(
+            f"ActionTable of {workload} on {machine}: {self.steps} steps, {self.samples:,} samples",
+            f"{len(self.rows):,} rows: {listed(sorted(map(str, self.rows['component'].unique())))}",
+            f"hardware batch {self.hardware_batch}; price it with price_actions",
+        )
 
     @cached_property
     def per_step(self) -> dict[Key, Counts]:

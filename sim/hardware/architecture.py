@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ..display import brief
 from ..errors import InvalidInput
 from .mesh import Event
 
@@ -204,6 +205,9 @@ class Grid:
     kind: Literal["grid"] = "grid"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         numbers: dict[str, float] = {"clock_hz": self.clock_hz, "neuron.lanes": self.neuron.lanes}

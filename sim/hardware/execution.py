@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..counting.operations import Counts, OperationCounts
+from ..display import brief
 from ..errors import InvalidInput
 from .architecture import Architecture, Event, Grid, Memory, Operations
 from .chip.many_core import run_trace
@@ -63,6 +64,9 @@ class ActionCounts:
     memories: tuple[Memory, ...] = ()
     utilisation: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     hardware_batch: int = 1
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def latency_s(self) -> NDArray[np.float64] | None:

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import brief
 from ..errors import InvalidInput
 
 FORBID_UNKNOWN = {"extra": "forbid"}  # read by pydantic when it validates a file against these classes
@@ -203,6 +204,9 @@ class Event:
     kind: Literal["event"] = "event"
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         by_event = self.latency_s is not None and self.barrier_s is not None

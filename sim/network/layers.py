@@ -17,6 +17,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import brief
 from ..errors import InvalidInput
 from .connections import NOWHERE, Connections, edge_product, join_axes, pool_map, redirect
 from .fan_out import MaskedSum, decompose
@@ -98,6 +99,9 @@ class Layer:
     spatial_dims: ClassVar[int | None] = None
     passes_values: ClassVar[bool] = False  # whether it may stand between signals, with neither neuron nor join
     delay: ClassVar[int] = 0  # steps between a source's spike and its arrival
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or self.name == INPUT:

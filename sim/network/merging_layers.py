@@ -14,7 +14,7 @@ from .layers import INPUT_KINDS, is_shape
 from .passing_layers import COUNTED_KINDS, PassingLayer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Merge(PassingLayer):
     """What layers that read several signals share; use `Add` or `Concatenate`.
 
@@ -50,7 +50,7 @@ class Merge(PassingLayer):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Add(Merge):
     """Element-wise sum of signals of one shape; a residual sum *before* the neuron is a layer that joins instead.
 
@@ -106,7 +106,7 @@ class Add(Merge):
         return pairs
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Concatenate(Merge):
     """Signals one after the other along the channels: every non-zero value is sent on once, re-addressed (``copy``).
 

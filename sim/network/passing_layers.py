@@ -17,7 +17,7 @@ from .layers import Layer
 COUNTED_KINDS = ("spike", "graded")  # values from 0, whose sums are small integers
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PassingLayer(Layer):
     """What layers without weights share."""
 
@@ -41,7 +41,7 @@ class PassingLayer(Layer):
         return self.input_kind
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Upsample(PassingLayer):
     """Nearest up-sampling by whole factors: every non-zero value is sent on once per place it fills (``copy``)."""
 
@@ -65,7 +65,7 @@ class Upsample(PassingLayer):
         return np.arange(self.in_shape[1 + axis])[:, None] * factor + np.arange(factor)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Identity(PassingLayer):
     """A skip path without weights: every non-zero value is added once to the current it joins (``add``)."""
 

@@ -12,7 +12,7 @@ from .connections import NOWHERE
 from .passing_layers import COUNTED_KINDS, PassingLayer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PoolingLayer(PassingLayer):
     """What pooling layers share; use `Pool` or `AdaptivePool`.
 
@@ -82,7 +82,7 @@ class PoolingLayer(PassingLayer):
         return result.reshape(steps, samples)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Pool(PoolingLayer):
     """Pooling over windows of a fixed size, along one to three axes; see `PoolingLayer` for what it executes.
 
@@ -119,7 +119,7 @@ class Pool(PoolingLayer):
         return self._window_targets(axis)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AdaptivePool(PoolingLayer):
     """Pooling to a given output size: window i of n spans ``floor(i size / n)`` to ``ceil((i + 1) size / n)``."""
 

@@ -12,7 +12,7 @@ from .connections import NOWHERE
 from .layers import Layer, is_count
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Convolution(Layer):
     """What convolutions of any dimension share (cross-correlation, as the frameworks mean it); use `Conv2d` and others.
 
@@ -75,14 +75,14 @@ class Convolution(Layer):
         return np.moveaxis(per_group, 1, -1).reshape(self.in_shape[0], *self.weight_shape[2:], self.run_length)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conv1d(Convolution):
     """Convolution along one axis; ``in_shape`` is ``(channels, length)``."""
 
     spatial_dims: ClassVar[int | None] = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conv2d(Convolution):
     """Two-dimensional convolution (cross-correlation, as the frameworks mean it), zero padding.
 
@@ -104,14 +104,14 @@ class Conv2d(Convolution):
     spatial_dims: ClassVar[int | None] = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conv3d(Convolution):
     """Convolution along three axes; ``in_shape`` is ``(channels, depth, height, width)``."""
 
     spatial_dims: ClassVar[int | None] = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TransposedConvolution(Convolution):
     """What transposed convolutions share; use `ConvTranspose1d` or `ConvTranspose2d`.
 
@@ -153,21 +153,21 @@ class TransposedConvolution(Convolution):
         return None if self.nonzero is None else np.moveaxis(self.nonzero, 1, -1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ConvTranspose1d(TransposedConvolution):
     """Transposed convolution along one axis; ``in_shape`` is ``(channels, length)``."""
 
     spatial_dims: ClassVar[int | None] = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ConvTranspose2d(TransposedConvolution):
     """Transposed convolution along two axes; ``in_shape`` is ``(channels, height, width)``."""
 
     spatial_dims: ClassVar[int | None] = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Linear(Layer):
     """Fully connected layer. Weight shape ``(out_features, inputs)``.
 
@@ -212,7 +212,7 @@ class Linear(Layer):
         return self.nonzero.T.reshape(self._view[0], *(1 for _ in self._view[1:]), self.out_features)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RecurrentLinear(Linear):
     """Fully connected self-connections: a population's spikes of the previous step, summed into its own current.
 

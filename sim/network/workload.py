@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import lines, shape_words
 from ..errors import InvalidInput
+from ..readable_numbers import BYTES, with_unit
 from .layers import GATES, INPUT, INPUT_KINDS, NAME, WEIGHT_BITS, AveragePool, Layer, is_count
 from .merging_layers import Add, Concatenate
 from .neuron_models import NEURON_MODELS, NeuronModel
@@ -142,6 +144,17 @@ class Workload:
                 f"known: {', '.join([INPUT, *seen])}"
             )
         return seen[name].neuron_shape, seen[name].output_kind
+
+    def __repr__(self) -> str:
+        last = self.layers[-1] if self.layers else None
+        ends = f" -> {last.neurons} outputs" if last is not None else ""
+        weights = sum(layer.weights for layer in self.layers)
+        return lines(
+            f"Workload {self.name}: {shape_words(self.input_shape)} {self.input_kind}{ends}, {len(self.layers)} layers",
+            f"{weights:,} weights, {with_unit(self.model_bytes, BYTES)}",
+            f"potentials {self.state_bits}-bit {self.state_type}",
+            ", ".join(layer.name for layer in self.layers),
+        )
 
     @property
     def signals(self) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..display import brief
 from ..errors import InvalidInput
 from ..network.layers import Layer
 from ..network.neuron_models import NEURON_MODELS
@@ -60,6 +61,9 @@ class LayerParameters:
     reset: float = 0.0
     gain: ArrayLike | None = None
     unit: ArrayLike = 1.0
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 @dataclass(frozen=True)

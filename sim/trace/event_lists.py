@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..network.workload import INPUT, Workload
-from .spike_trace import SpikeTrace, TraceWriter
+from .spike_trace import SpikeTrace
+from .writer import TraceWriter
 
 EVENT = np.dtype([("x", "<i4"), ("y", "<i4"), ("t", "<i8"), ("p", "<i4")])
 

@@ -18,7 +18,8 @@ from ..files import replacing
 from ..network.workload import Workload, workload_from_dict, workload_to_dict
 from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import read_workload
-from .spike_trace import SpikeTrace, TraceWriter
+from .spike_trace import SpikeTrace
+from .writer import TraceWriter
 
 MAX_WORKLOAD_BYTES = 4 * 2**20
 

@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import html_table, lines, one_line, shape_words
 from ..errors import InvalidInput
 from ..network.fan_out import WORD_BITS
 from ..network.workload import Workload
+from ..readable_numbers import BYTES, percent, with_unit
 from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import MANIFEST, Manifest, read_manifest
-from .packing import Words, pack, unpack, unpack_planes, words_per_row
+from .packing import Words, unpack, unpack_planes, words_per_row
 from .shards import ITEM_BYTES, StoredArray, damaged, digest, read_chunks
 from .stores import LocalStore, Store, open_store
 from .unfinished import siblings, unfinished
-from .writer import TraceWriter
 
-__all__ = ["SpikeTrace", "TraceWriter", "pack", "unfinished", "unpack", "words_per_row"]
 ALL = slice(None)
 
 
@@ -63,6 +63,22 @@ class SpikeTrace:
     memory: int = DEFAULT_MEMORY
     manifest: Manifest = field(repr=False, kw_only=True)
     store: Store = field(repr=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        signals = [f"{name} ({shape_words(shape)} {kind})" for name, (shape, kind) in self.workload.signals.items()]
+        return lines(
+            f"SpikeTrace of {self.workload.name}: {self.steps} steps, {self.samples:,} samples, hash {self.hash[:12]}",
+            f"signals   {', '.join(signals)}",
+            f"accuracy  {percent(self.accuracy)}",
+            f"at        {self.path}",
+        )
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for name, (shape, kind) in self.workload.signals.items():
+            packed = with_unit(self._array(name).nbytes, BYTES)
+            rows.append({"signal": name, "kind": kind, "shape": shape_words(shape), "packed": packed})
+        return html_table(one_line(self), rows)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, memory: int = DEFAULT_MEMORY) -> SpikeTrace:

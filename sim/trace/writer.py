@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..display import lines
 from ..errors import InvalidInput
 from ..network.workload import Workload, workload_to_dict
 from . import unfinished as drafts
@@ -107,6 +108,10 @@ class TraceWriter:
         except BaseException:
             self.abort()
             raise
+
+    def __repr__(self) -> str:
+        state = "closed" if self._finished else "open"
+        return lines(f"TraceWriter, {state}: {self.samples:,} samples of {self.steps} steps", f"to {self._draft.final}")
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,8 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Add, Conv2d, Identity, Linear, RecurrentLinear, Workload
 from spikejoule.sim.replay.parameters import LayerParameters
 from spikejoule.sim.replay.replay import replay
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 CHIP = load_accelerator("event-driven-45nm")
 STEPS, SAMPLES = 6, 10

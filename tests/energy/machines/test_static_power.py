@@ -31,7 +31,8 @@ from spikejoule.sim.hardware.action_table import action_table, read_actions, wri
 from spikejoule.sim.hardware.execution import ActionCounts
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 from spikejoule.sim.readable_numbers import number
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]

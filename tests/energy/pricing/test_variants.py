@@ -9,7 +9,8 @@ from spikejoule.energy.pricing.variants import estimate_variants
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 LOIHI, GRID = load_accelerator("loihi1-sanafe"), load_accelerator("event-driven-45nm")
 

@@ -17,7 +17,8 @@ from spikejoule.reports.page.blocks import Paragraph, Table
 from spikejoule.reports.sections.contents import build_report, sentences
 from spikejoule.reports.sections.ratio_parts import made_of
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 LOIHI, TRUENORTH, SOP = (load_accelerator(name) for name in ("loihi1-sanafe", "truenorth", "sop-45nm"))

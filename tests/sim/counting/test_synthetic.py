@@ -9,7 +9,8 @@ from spikejoule.sim.counting.operations import count
 from spikejoule.sim.counting.synthetic import SWITCHES, bernoulli_counts, hybrid_counts, recast_counts, scaled_counts
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 
 def network(weight_kind="float", gate=None, scale="folded", state_bits=32, channels=4):

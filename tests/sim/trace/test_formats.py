@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import zarr
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
 NET = Workload(

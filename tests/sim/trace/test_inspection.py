@@ -5,7 +5,8 @@ import pytest
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.inspection import SampleSummary, head, info, verify
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 NET = Workload(
     name="net",

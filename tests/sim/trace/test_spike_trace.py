@@ -16,7 +16,8 @@ from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 from spikejoule.sim.trace import stores
 from spikejoule.sim.trace.chunking import plan_chunking
 from spikejoule.sim.trace.packing import pack
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 STEPS, SAMPLES = 5, 11
 MASK = np.random.default_rng(0).random((4, 2, 3, 3)) < 0.5

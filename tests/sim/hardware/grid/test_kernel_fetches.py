@@ -18,7 +18,8 @@ from spikejoule.sim.hardware.architecture import Compute, Dataflow, Grid, Memory
 from spikejoule.sim.hardware.execution import execute, execute_trace
 from spikejoule.sim.hardware.grid.kernel_fetches import fetch_maps, needs_spikes, with_kernel_words
 from spikejoule.sim.network.workload import Conv1d, Conv2d, Conv3d, ConvTranspose2d, Linear, RecurrentLinear, Workload
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 KERNEL_MAJOR = Dataflow(stationary="scatter", weight_layout="kernel_major", state_run="element")
 SCATTER = Grid(

@@ -40,7 +40,8 @@ from spikejoule.sim.network.workload import (
     Upsample,
     Workload,
 )
-from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.writer import TraceWriter
 
 EVERYTHING = ("weight", "potential", "spike")
 SCATTER = Grid(
