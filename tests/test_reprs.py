@@ -75,9 +75,9 @@ def made(tmp_path_factory):
 
 
 OBJECTS = [
-    "ablation", "ablation_results", "accelerator", "action_table", "actions", "architecture", "chip", "chip_architecture",
-    "chip_estimate", "comparison", "config", "counts", "estimate", "gate", "layer", "layer_counts", "layer_operations",
-    "parameters", "price", "priced", "recipe", "replayed", "report", "run", "study", "technology", "trace", "workload",
+    "ablation", "ablation_results", "accelerator", "action_table", "actions", "architecture", "chip",
+    "chip_architecture", "chip_estimate", "comparison", "config", "counts", "estimate", "gate", "layer", "layer_counts",
+    "layer_operations", "parameters", "price", "priced", "recipe", "replayed", "report", "run", "study", "technology", "trace", "workload",
 ]  # fmt: skip
 TABLES = ["accelerator", "chip", "chip_estimate", "comparison", "counts", "estimate", "run", "trace"]
 
