@@ -74,11 +74,12 @@ def made(tmp_path_factory):
     )
 
 
-OBJECTS = [
-    "ablation", "ablation_results", "accelerator", "action_table", "actions", "architecture", "chip",
-    "chip_architecture", "chip_estimate", "comparison", "config", "counts", "estimate", "gate", "layer", "layer_counts",
-    "layer_operations", "parameters", "price", "priced", "recipe", "replayed", "report", "run", "study", "technology", "trace", "workload",
-]  # fmt: skip
+NAMES = """
+    ablation ablation_results accelerator action_table actions architecture chip chip_architecture chip_estimate
+    comparison config counts estimate gate layer layer_counts layer_operations parameters price priced recipe
+    replayed report run study technology trace workload
+"""
+OBJECTS = NAMES.split()
 TABLES = ["accelerator", "chip", "chip_estimate", "comparison", "counts", "estimate", "run", "trace"]
 
 
