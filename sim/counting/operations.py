@@ -140,7 +140,7 @@ class OperationCounts:
             f"OperationCounts of {self.workload.name}: {self.steps} steps, {self.samples:,} samples, "
             f"{len(self.layers)} layers",
             f"synaptic operations  {with_unit(self.synaptic_operations, COUNT)} per inference",
-            f"firing rate          {percent(self._rate())} of neurons and step",
+            f"firing rate          {percent(self._rate())} of neurons in a step",
             f"accuracy             {percent(self.accuracy)}",
         )
 
