@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 import spikejoule
 
-PACKAGES = ("sim", "models", "energy", "reports", "commands")
+PACKAGES = ("sim", "models", "energy", "reports", "ablation", "commands")
 
 
 def modules() -> list[str]:
