@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from .connections import NOWHERE, Connections, edge_product, join_axes, pool_map, redirect
-from .fan_out import MaskedSum, decompose
+from .fan_out import MaskedSum, Words, decompose
 from .neuron_models import NEURON_MODELS
 
 INPUT_KINDS = ("spike", "signed_spike", "graded", "analog")
@@ -184,7 +184,7 @@ class Layer:
         """Whether operations are not input x fan-out, and come from its own `count`."""
         return False
 
-    def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def count(self, *words: Words) -> NDArray[np.int64]:
         """Operations (steps, samples) from the packed signals, of kinds where they are not input x fan-out."""
         raise NotImplementedError(f"{type(self).__name__} counts by fan-out")
 

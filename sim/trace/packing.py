@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InvalidInput
-from ..network.fan_out import WORD_BITS, words_per_row
+from ..network.fan_out import WORD_BITS, Words, words_per_row
 
 __all__ = ["MAX_GRADED_PLANES", "Words", "pack", "pack_planes", "unpack", "unpack_planes", "words_per_row"]
 MAX_GRADED_PLANES = 16
@@ -27,7 +27,6 @@ ALLOWED = {
     "graded": f"an integer from 0 to {2**MAX_GRADED_PLANES - 1}",
     "analog": "a finite number",
 }
-Words = NDArray[np.uint64]
 
 
 def pack(values: ArrayLike, kind: str = "analog", where: str = "values") -> Words:
