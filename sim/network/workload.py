@@ -192,24 +192,24 @@ LAYER_TYPES: dict[str, type[Layer]] = {
 }
 
 
-def workload_to_dict(workload: Workload) -> dict[str, Any]:
+def workload_to_dict(workload: Workload) -> dict[str, object]:
     """Plain JSON data; zero-weight maps are left out (a trace keeps them as arrays)."""
     result = {f.name: getattr(workload, f.name) for f in dataclasses.fields(workload) if f.name != "layers"}
     result["layers"] = [_layer_to_dict(layer) for layer in workload.layers]
     return result
 
 
-def _layer_to_dict(layer: Layer) -> dict[str, Any]:
+def _layer_to_dict(layer: Layer) -> dict[str, object]:
     values = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer) if f.name != "nonzero"}
     values["pool"] = None if layer.pool is None else dataclasses.asdict(layer.pool)
     return {"type": type(layer).__name__, **values}
 
 
-def workload_from_dict(data: Mapping[str, Any], nonzero: Mapping[str, NDArray[np.bool_]] | None = None) -> Workload:
+def workload_from_dict(data: Mapping[str, object], nonzero: Mapping[str, NDArray[np.bool_]] | None = None) -> Workload:
     """The inverse of `workload_to_dict`, with every field checked; ``nonzero`` holds zero-weight maps by layer name."""
     masks = nonzero or {}
     try:
-        fields = dict(data)
+        fields: dict[str, Any] = dict(data)
         layers = [_layer_from_dict(entry, masks.get(entry.get("name"))) for entry in fields.pop("layers")]
         fields["input_shape"] = tuple(fields["input_shape"])
         return Workload(**fields, layers=tuple(layers))

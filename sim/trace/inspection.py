@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -58,8 +57,8 @@ class TraceInfo:
     shard_samples: int
     files: int
     stored_bytes: int
-    provenance: Mapping[str, Any]
-    written_by: Mapping[str, Any]
+    provenance: Mapping[str, object]
+    written_by: Mapping[str, object]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,7 @@ class TraceWriter:
         workload: Workload,
         steps: int,
         *,
-        provenance: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, object] | None = None,
         overwrite: bool = False,
         chunk_samples: int | None = None,
         memory: int = DEFAULT_MEMORY,
@@ -167,7 +167,7 @@ class TraceWriter:
                 self._end_chunk()
             start = stop
 
-    def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], int]:
+    def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[np.generic]], int]:
         missing, foreign = set(self._signals) - set(signals), set(signals) - set(self._signals)
         if missing or foreign:
             raise InvalidInput(
@@ -201,7 +201,7 @@ class TraceWriter:
                 )
         return {name: values.astype(np.int64) for name, values in arrays.items()}
 
-    def _take(self, name: str, values: NDArray[Any], filled: int) -> None:
+    def _take(self, name: str, values: NDArray[np.generic], filled: int) -> None:
         """Pack the samples of one signal that go into the current chunk, and encode the chunk if they fill it."""
         size, kind = self._chunking.chunk_samples, self._signals[name][1]
         chunk_steps = self._chunking.grids[name].chunk[-3]
@@ -323,7 +323,7 @@ class TraceWriter:
             drafts.discard(self._draft)
 
 
-def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _json_copy(data: Mapping[str, object], where: str) -> dict[str, object]:
     try:
         text = json.dumps(dict(data), allow_nan=False)
     except (TypeError, ValueError) as error:
