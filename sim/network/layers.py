@@ -1,7 +1,7 @@
 """What every layer is: a name, shapes, declared kinds, and the edges from its inputs to its outputs.
 
-The kinds themselves are in `synapses` (with weights), `pooling`, `merging` and `passing` (without); `workload` gathers
-them all, and is where users import them from.
+The kinds themselves are in `weighted_layers`, and without weights in `pooling_layers`, `merging_layers` and
+`passing_layers`; `workload` gathers them all, and is where users import them from.
 """
 
 from __future__ import annotations

@@ -166,9 +166,9 @@ class Workload:
         weight, 1 bit per binary weight, batch norm's gamma and beta 4 bytes each per channel.
 
         A figure of the network, not of a run or of a machine. Not in it: the tables of gains that vary with the step,
-        which grow with the number of steps (`mapping.gain_words`), the factors that a branch of +-1 weights or a skip
-        path keeps (`mapping.branch_constants`), and zero-weight maps. What a machine has to store, the first two
-        included, is `mapping.parameter_bits`, and ``weight_bytes`` of a sweep.
+        which grow with the number of steps (`placement.gain_words`), the factors that a branch of +-1 weights or a skip
+        path keeps (`placement.branch_constants`), and zero-weight maps. What a machine has to store, the first two
+        included, is `placement.parameter_bits`, and ``weight_bytes`` of a sweep.
         """
         weight_bits = sum(layer.weights * int(layer.weight_bits or 0) for layer in self.layers)
         vectors = sum(layer.out_shape[0] * layer.channel_vectors for layer in self.layers)
