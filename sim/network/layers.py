@@ -126,21 +126,26 @@ class Layer:
             raise InvalidInput(f"layer {self.name!r}: give either a neuron or the layer it joins, not both or neither")
         self._check_geometry()
         if self.nonzero is not None:
-            mask = np.ascontiguousarray(self.nonzero)
-            if mask.dtype != np.bool_ or mask.shape != self.weight_shape:
-                raise InvalidInput(
-                    f"layer {self.name!r}: nonzero is {mask.dtype} {mask.shape}; it must be bool {self.weight_shape}, "
-                    f"the shape of the weights"
-                )
-            object.__setattr__(self, "nonzero", mask)
+            object.__setattr__(self, "nonzero", self._checked_mask(self.nonzero))
         if self.pool is not None:
-            kernel = self.pool.kernel_size
-            ok = len(kernel) == len(self.out_shape) - 1 and is_shape(kernel)
-            ok = ok and all(k <= size for k, size in zip(kernel, self.out_shape[1:], strict=True))
-            self._check("pool.kernel_size", kernel, ok, f"one size per axis of {self.out_shape[1:]}, not larger")
+            self._check_pool(self.pool.kernel_size)
 
     def _check_geometry(self) -> None:
         """Overridden by each kind: its own fields."""
+
+    def _checked_mask(self, nonzero: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        mask = np.ascontiguousarray(nonzero)
+        if mask.dtype != np.bool_ or mask.shape != self.weight_shape:
+            raise InvalidInput(
+                f"layer {self.name!r}: nonzero is {mask.dtype} {mask.shape}; it must be bool {self.weight_shape}, "
+                f"the shape of the weights"
+            )
+        return mask
+
+    def _check_pool(self, kernel: tuple[int, ...]) -> None:
+        ok = len(kernel) == len(self.out_shape) - 1 and is_shape(kernel)
+        ok = ok and all(k <= size for k, size in zip(kernel, self.out_shape[1:], strict=True))
+        self._check("pool.kernel_size", kernel, ok, f"one size per axis of {self.out_shape[1:]}, not larger")
 
     def _check(self, name: str, value: object, ok: bool, allowed: str) -> None:
         if not ok:

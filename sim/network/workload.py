@@ -106,18 +106,20 @@ class Workload:
                         f"but its source {source!r} is {kind} {shape}"
                     )
             seen[layer.name] = layer
+        self._check_joins(seen)
+        self._check_order()
+
+    def _check_joins(self, layers: Mapping[str, Layer]) -> None:
         for layer in self.layers:
             if layer.joins is not None and (
-                layer.joins not in seen
-                or seen[layer.joins].neuron is None
-                or seen[layer.joins].neurons != layer.neurons
+                layer.joins not in layers
+                or layers[layer.joins].neuron is None
+                or layers[layer.joins].neurons != layer.neurons
             ):
                 raise InvalidInput(
                     f"workload {self.name!r}: layer {layer.name!r} joins {layer.joins!r}, which is no layer with "
                     f"{layer.neurons} neurons of its own"
                 )
-
-        self._check_order()
 
     def _check_order(self) -> None:
         """Refuse a sum that would need its own result within one step."""
