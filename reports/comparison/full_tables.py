@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...energy.machines.static_power import StaticPrice
 from ...energy.pricing.estimate import EnergyEstimate, estimate
-from ...sim.counting.operations import other_rows
+from ...sim.counting.neuron_operations import other_rows
 
 if TYPE_CHECKING:
     from .compared import Compared

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from ..network.connections import Ints
+from ..network.fan_out import Words
 from .popcount_kernels import lowest_bit
 
 
 @njit(cache=True, nogil=True)
 def touched_by_groups(
-    words: Any, groups: int, in_channels: int, run: int, starts: Any, outs: Any, out_positions: int, out: Any
+    words: Words, groups: int, in_channels: int, run: int, starts: Ints, outs: Ints, out_positions: int, out: Words
 ) -> None:
     """Neurons that each row of spikes reaches, set in ``out`` (rows, words of neurons), which comes in as zeros.
 
@@ -44,7 +45,14 @@ def touched_by_groups(
 
 @njit(cache=True, nogil=True)
 def touched_through_weights(
-    words: Any, groups: int, starts: Any, outs: Any, taps: Any, nonzero: Any, out_positions: int, out: Any
+    words: Words,
+    groups: int,
+    starts: Ints,
+    outs: Ints,
+    taps: Ints,
+    nonzero: NDArray[np.uint8],
+    out_positions: int,
+    out: Words,
 ) -> None:
     """As `touched_by_groups`, through weights that are not zero: ``nonzero`` is (in channels, taps, run) uint8."""
     positions, per_group, run = starts.size - 1, nonzero.shape[0] // groups, nonzero.shape[2]
@@ -73,15 +81,15 @@ def core_fan_out(
     groups: int,
     in_channels: int,
     run: int,
-    starts: Any,
-    outs: Any,
-    taps: Any,
-    nonzero: Any,
+    starts: Ints,
+    outs: Ints,
+    taps: Ints,
+    nonzero: NDArray[np.uint8],
     out_positions: int,
-    cores: Any,
-    bounds: Any,
-    core: Any,
-    weights: Any,
+    cores: Ints,
+    bounds: Ints,
+    core: Ints,
+    weights: Ints,
 ) -> None:
     """Synapses of every input on every core: those of input i are ``bounds[i]`` to ``bounds[i + 1] - 1``.
 
@@ -109,7 +117,7 @@ def core_fan_out(
 
 @njit(cache=True, nogil=True)
 def core_traffic(
-    words: Any, source_cores: Any, bounds: Any, core: Any, weights: Any, spikes: Any, events: Any, packets: Any
+    words: Words, source_cores: Ints, bounds: Ints, core: Ints, weights: Ints, spikes: Ints, events: Ints, packets: Ints
 ) -> None:
     """Per row: spikes by source core, synaptic events by target core, packets by (source, target), all int64 from 0."""
     for row in range(words.shape[0]):
@@ -126,7 +134,7 @@ def core_traffic(
 
 
 @njit(cache=True, nogil=True)
-def spike_times(words: Any, per_neuron: Any, histogram: Any, intervals: Any, silent: Any) -> None:
+def spike_times(words: Words, per_neuron: Ints, histogram: Ints, intervals: Ints, silent: Ints) -> None:
     """Spike counts and intervals of ``words`` (steps, samples, words), added to int64 arrays.
 
     Parameters

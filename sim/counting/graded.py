@@ -9,13 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..network.fan_out import Words
 from ..network.layers import Layer
-from ..trace.packing import Words
-from .layer_counts import SynapticCounts, count_packed, count_planes
-
-Counts = NDArray[np.int64]  # (steps, samples)
+from .layer_counts import Counts, SynapticCounts, count_packed, count_planes
 
 
 def reads_graded(layer: Layer) -> bool:

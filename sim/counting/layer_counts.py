@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from ..display import brief
 from ..errors import InvalidInput
-from ..network.fan_out import MaskedSum, words_per_row
+from ..network.fan_out import MaskedSum, Words, words_per_row
 from ..network.layers import Layer
 from ..trace.packing import pack, pack_planes
 from .popcount_kernels import masked_popcounts
 
-Words = NDArray[np.uint64]
+Counts = NDArray[np.int64]  # (steps, samples) unless said
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -42,9 +42,9 @@ class SynapticCounts:
         In-range pairs per step and sample, whatever the input and the weights.
     """
 
-    nonzero_weights: NDArray[np.int64]
-    all_weights: NDArray[np.int64]
-    events: NDArray[np.int64]
+    nonzero_weights: Counts
+    all_weights: Counts
+    events: Counts
     dense: int
 
     def __repr__(self) -> str:
@@ -142,9 +142,7 @@ def pack_input(layer: Layer, *inputs: NDArray) -> tuple[Words, ...]:
     return tuple(packed)
 
 
-def sum_maps(
-    words: Words, maps: tuple[MaskedSum, ...], threads: int = 1
-) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
+def sum_maps(words: Words, maps: tuple[MaskedSum, ...], threads: int = 1) -> tuple[list[Counts], Counts]:
     """Sums of integer maps over the set bits of every row, and the number of set bits, each int64 (steps, samples)."""
     steps, samples, size = words.shape
     rows = np.ascontiguousarray(words).reshape(steps * samples, size)

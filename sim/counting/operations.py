@@ -1,13 +1,13 @@
 """What work a trace is: exact operation counts per layer, step and sample, synaptic and otherwise.
 
-Synaptic operations come from the compiled counter (`synops`). Neuron updates, bias, pooling, gate and scale operations
-are rows of their own, never hidden in the synaptic count. No machine is assumed: which of these a machine executes is
-decided in `execution`.
+Synaptic operations come from the compiled counter (`layer_counts`). Neuron updates, bias, pooling, gate and scale
+operations (`neuron_operations`) are rows of their own, never hidden in the synaptic count. No machine is assumed: which
+of these a machine executes is decided in `hardware.execution`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,21 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..display import brief, html_table, lines, one_line
 from ..errors import InvalidInput
-from ..network.workload import INPUT, NEURON_MODELS, Layer, Workload
+from ..network.workload import INPUT, Layer, Workload
 from ..readable_numbers import COUNT, number, percent, with_unit
 from .graded import count_units, reads_graded, unit_events
-from .layer_counts import SynapticCounts, count_packed
+from .layer_counts import Counts, SynapticCounts, count_packed
+from .neuron_operations import Row, other_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..trace.spike_trace import SpikeTrace
 
-Counts = NDArray[np.int64]  # (steps, samples)
 Tables = dict[tuple[str, str], Counts]  # (what, signal or layer)
 EMITTED, UNITS = "emitted", "unit "
 COUNTED = ("nonzero_weights", "all_weights", "events")
@@ -77,7 +76,7 @@ class LayerOperations:
 
     synaptic: SynapticCounts
     spikes: Counts | None
-    rows: Mapping[tuple[str, str], Counts]
+    rows: Mapping[Row, Counts]
     units: SynapticCounts | None = None
     kernels: KernelWords | None = None
 
@@ -221,16 +220,14 @@ def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCo
     else:
         ranges = _ranges(list(trace.chunks()))
         parts = list(executor.map(partial(_count_stored, trace.path, trace.hash, trace.memory), ranges))
-    tables = {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+    tables = _joined(parts)
     workload, shape = trace.workload, (trace.steps, trace.samples)
     layers = {}
     for layer in workload.layers:
         spikes = tables.get((EMITTED, layer.name))
-        counts = SynapticCounts(**{name: tables[name, layer.name] for name in COUNTED}, dense=layer.dense)
-        units = None
-        if reads_graded(layer):
-            units = SynapticCounts(**{name: tables[UNITS + name, layer.name] for name in COUNTED}, dense=layer.dense)
-        layers[layer.name] = LayerOperations(counts, spikes, other_rows(layer, spikes, shape), units)
+        units = _synaptic(tables, layer, UNITS) if reads_graded(layer) else None
+        rows = other_rows(layer, spikes, shape)
+        layers[layer.name] = LayerOperations(_synaptic(tables, layer), spikes, rows, units)
     sums = {name: values for (what, name), values in tables.items() if what == UNITS + EMITTED}
     return OperationCounts(
         workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance, sums
@@ -254,8 +251,17 @@ def _count_stored(path: str | Path, trace_hash: str, memory: int, samples: tuple
     if trace.hash != trace_hash:
         raise InvalidInput(f"trace {path}: changed while it was counted; count it again")
     inside = [part for part in trace.chunks() if samples[0] <= part.start and part.stop <= samples[1]]
-    parts = [_count_samples(trace, part) for part in inside]
+    return _joined([_count_samples(trace, part) for part in inside])
+
+
+def _joined(parts: Sequence[Tables]) -> Tables:
+    """The tables of consecutive samples as one."""
     return {key: np.concatenate([part[key] for part in parts], axis=1) for key in parts[0]}
+
+
+def _synaptic(tables: Tables, layer: Layer, reading: str = "") -> SynapticCounts:
+    """A layer's counts, value by value or (`UNITS`) unit event by unit event."""
+    return SynapticCounts(**{name: tables[reading + name, layer.name] for name in COUNTED}, dense=layer.dense)
 
 
 def _count_samples(trace: SpikeTrace, samples: slice) -> Tables:
@@ -302,107 +308,3 @@ def _count_units(trace: SpikeTrace, layer: Layer, samples: slice) -> Tables:
 
 def _blocks_of_steps(trace: SpikeTrace, signal: str, samples: slice) -> Iterator[slice]:
     return (steps for block, steps in trace.blocks(signal) if block.start == samples.start)
-
-
-def other_rows(layer: Layer, spikes: Counts | None, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
-    """Operations beside the synaptic ones, for one layer and the neurons it feeds.
-
-    Parameters
-    ----------
-    layer : Layer
-    spikes : int64 array (steps, samples) or None
-        What those neurons emitted.
-    shape : (steps, samples)
-
-    Returns
-    -------
-    mapping of (part, operation) to int64 array (steps, samples)
-        See `LayerOperations`.
-
-    Raises
-    ------
-    InvalidInput
-        For a gate on a layer that joins another, and a gain per step on a readout: they have no rule.
-
-    Notes
-    -----
-    A gain that varies with the step folds into the leak, ``lambda g[t-1] / g[t]``, and the threshold, ``V_th / g[t]``
-    (docs/definitions.md, 10). The rescaled leak is the multiply that a leaky neuron does anyway; an integrate-and-fire
-    neuron gains one, in a row of its own. The words of both tables are in `mapping`. A branch of integer weights with a
-    scale of its own is rescaled before it joins: N multiplies and N adds in part ``scale``.
-    """
-    _check_gate(layer)
-    rows: dict[tuple[str, str], Counts] = {}
-
-    def every_step(part: str, operation: str, per_step: int) -> None:
-        if per_step:
-            rows[part, operation] = np.full(shape, per_step, np.int64)
-
-    if layer.pool is not None:  # one add per element before pooling; a scatter machine needs none
-        every_step("pool", "add", int(np.prod(layer.out_shape)))
-    if multiplies_branch(layer):  # its sum is rescaled on its own, and only then joins the current
-        every_step("scale", "multiply", layer.neurons)
-        every_step("scale", "add", layer.neurons)
-    if layer.neuron is None:
-        return rows
-    neurons, channels, model = layer.neurons, layer.neuron_shape[0], NEURON_MODELS[layer.neuron]
-    every_step("neuron", "multiply", neurons * model.multiplies)
-    every_step("neuron", "add", neurons * model.integrates)
-    every_step("neuron", "compare", neurons * model.compares)
-    if model.adds_per_spike and spikes is not None:
-        rows["reset", "add"] = spikes * model.adds_per_spike
-    if model.spikes:
-        every_step("bias", "add", neurons * layer.bias)
-    else:  # the sum over steps starts at the bias times the steps, and ends in one search for the largest
-        rows |= _readout_rows(layer, shape)
-    if layer.gate == "live":
-        gates = channels if layer.gate_axes == "channel" else 1
-        every_step("gate", "add", neurons)
-        every_step("gate", "sigmoid", gates)
-        every_step("gate", "multiply", neurons + gates)
-        # Batch norm cannot fold through a gain that depends on the data: per channel and step the mean is rescaled and
-        # shifted, and the gain is multiplied into the scale (binary weights only; others hold it) and the bias.
-        every_step("scale", "multiply", (3 if layer.scale == "explicit" else 2) * channels)
-        every_step("scale", "add", channels)
-        return rows
-    if layer.gate == "per_step" and not model.multiplies:
-        every_step("gate", "multiply", neurons)
-    if layer.scale == "explicit" and model.spikes:
-        every_step("scale", "multiply", neurons)
-    return rows
-
-
-def multiplies_branch(layer: Layer) -> bool:
-    """Whether a branch into another layer's current has a factor per channel that its weights cannot carry.
-
-    Real weights take the factor up; with +-1 weights (and zeros) every event adds plus or minus the factor. Integer
-    weights take N multiplies per step instead (docs/definitions.md, 6).
-    """
-    return bool(layer.weights) and layer.joins is not None and layer.weight_kind == "integer" and layer.scale != "none"
-
-
-def _check_gate(layer: Layer) -> None:
-    """Refuse a gate whose operations have no rule."""
-    if layer.gate is None:
-        return
-    if layer.neuron is None:
-        raise InvalidInput(
-            f"layer {layer.name!r} has a {layer.gate} gate but no neurons; put the gate on the layer that it joins"
-        )
-    if layer.gate == "per_step" and not NEURON_MODELS[layer.neuron].spikes:
-        raise InvalidInput(
-            f"layer {layer.name!r} is a readout with a per_step gate, which has no leak or threshold to fold into; "
-            f"fold a constant gain into its weights, or gate spiking layers only"
-        )
-
-
-def _readout_rows(layer: Layer, shape: tuple[int, int]) -> dict[tuple[str, str], Counts]:
-    """What a readout does once per inference: start its sums at the bias, rescale them, find the largest."""
-    first, last = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    first[0] = last[-1] = 1
-    rows = {("readout", "compare"): last * (layer.neurons - 1)}
-    if layer.bias:
-        rows["bias", "add"] = first * layer.neurons
-    if layer.scale == "explicit":
-        rows["scale", "multiply"] = last * layer.neurons
-    return rows

@@ -6,30 +6,35 @@ Threads call these kernels on slices of the rows: a popcount inlined in a ``pran
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
+from ..network.connections import Ints
+from ..network.fan_out import Words
+
+Intrinsic = tuple[object, Callable[..., object]]  # its signature, and what writes its LLVM code
 TILE = 1024  # words: 8 KiB of a row and as much of three masks stay in a 32 KiB first-level cache
 
 
 @intrinsic
-def _popcount(typing_context: Any, word: Any) -> Any:
+def _popcount(typing_context: object, word: object) -> Intrinsic:
     """Set bits of a uint64, by LLVM's own operation (which vectorises)."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: object, arguments: Any) -> object:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
 
 
 @intrinsic
-def _lowest_bit(typing_context: Any, word: Any) -> Any:
+def _lowest_bit(typing_context: object, word: object) -> Intrinsic:
     """Index of the lowest set bit of a uint64 that is not zero."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: object, arguments: Any) -> object:
         return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.int64(types.uint64), generate
@@ -40,14 +45,14 @@ lowest_bit: Any = _lowest_bit
 
 
 @njit(cache=True, nogil=True)
-def popcounts(words: Any, out: Any) -> None:
+def popcounts(words: Words, out: Ints) -> None:
     """Set bits of every row of ``words`` (rows, words) into ``out`` (rows,) int64: the limit of any counter."""
     for row in range(words.shape[0]):
         out[row] = _set_bits(words[row])
 
 
 @njit(cache=True, nogil=True)
-def masked_popcounts(words: Any, masks: Any, out: Any) -> None:
+def masked_popcounts(words: Words, masks: Words, out: Ints) -> None:
     """Set bits of every row under every mask, added to ``out`` (rows, 1 + masks) int64; column 0 is without a mask.
 
     A word is loaded once for itself and two masks; further masks go two by two over a tile that is still in cache.
@@ -75,7 +80,7 @@ def masked_popcounts(words: Any, masks: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits(words: Any) -> Any:
+def _set_bits(words: Words) -> np.int64:
     total = np.uint64(0)
     for index in range(words.size):
         total += popcount(words[index])
@@ -83,7 +88,7 @@ def _set_bits(words: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_under(words: Any, mask: Any) -> Any:
+def _set_bits_under(words: Words, mask: Words) -> np.int64:
     total = np.uint64(0)
     for index in range(words.size):
         total += popcount(words[index] & mask[index])
@@ -91,7 +96,7 @@ def _set_bits_under(words: Any, mask: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_under_two(words: Any, first: Any, second: Any) -> Any:
+def _set_bits_under_two(words: Words, first: Words, second: Words) -> tuple[np.int64, np.int64]:
     one, two = np.uint64(0), np.uint64(0)
     for index in range(words.size):
         word = words[index]
@@ -101,7 +106,7 @@ def _set_bits_under_two(words: Any, first: Any, second: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _set_bits_and_two(words: Any, first: Any, second: Any) -> Any:
+def _set_bits_and_two(words: Words, first: Words, second: Words) -> tuple[np.int64, np.int64, np.int64]:
     every, one, two = np.uint64(0), np.uint64(0), np.uint64(0)
     for index in range(words.size):
         word = words[index]
@@ -112,14 +117,14 @@ def _set_bits_and_two(words: Any, first: Any, second: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def segment_popcounts(words: Any, bounds: Any, out: Any) -> None:
+def segment_popcounts(words: Words, bounds: Ints, out: Ints) -> None:
     """Set bits of ``words`` (n,) between consecutive ``bounds`` (segments + 1,) into ``out`` (segments,) int64."""
     for segment in range(out.size):
         out[segment] = _set_bits(words[bounds[segment] : bounds[segment + 1]])
 
 
 @njit(cache=True, nogil=True)
-def transpose_bits(words: Any, ranks: Any, out: Any) -> None:
+def transpose_bits(words: Words, ranks: Ints, out: Words) -> None:
     """Rows of bits per (step, sample) into rows of bits per neuron.
 
     Bit i of row r of ``words`` (rows, words) becomes bit r of row ``ranks[i]`` of ``out`` (neurons, ceil(rows / 64)).
@@ -139,7 +144,7 @@ def transpose_bits(words: Any, ranks: Any, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _transpose_block(block: Any) -> None:
+def _transpose_block(block: Words) -> None:
     """Transpose 64 words of 64 bits in place: swap quarters, then quarters of quarters (Hacker's Delight, 7-3)."""
     width, mask = 32, np.uint64(0x00000000FFFFFFFF)
     while width:

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..network.fan_out import decompose, words_per_row
+from ..network.fan_out import Words, decompose, words_per_row
 from ..network.layers import Layer
 from .event_kernels import core_fan_out, spike_times, touched_by_groups, touched_through_weights
 from .event_kernels import core_traffic as _core_traffic
-from .layer_counts import SynapticCounts, Words, count_packed, delayed, sum_maps
-
-Counts = NDArray[np.int64]
+from .layer_counts import Counts, SynapticCounts, count_packed, delayed, sum_maps
 
 
 @dataclass(frozen=True)

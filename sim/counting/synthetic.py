@@ -13,11 +13,13 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from ..errors import InvalidInput
+from ..network.fan_out import Words
 from ..network.workload import INPUT, Layer, Workload
-from ..trace.packing import Words, pack
+from ..trace.packing import pack
 from .graded import count_units, reads_graded, unit_events
-from .layer_counts import SynapticCounts, count_packed
-from .operations import Counts, LayerOperations, OperationCounts, other_rows
+from .layer_counts import Counts, SynapticCounts, count_packed
+from .neuron_operations import other_rows
+from .operations import LayerOperations, OperationCounts
 
 SWITCHES = ("state bits", "weight bits", "firing rate", "gate")
 STATE = ("state_bits", "state_type")

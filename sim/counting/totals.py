@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from ..network.fan_out import words_per_row
+from ..network.connections import Ints
+from ..network.fan_out import Words, words_per_row
 from ..network.layers import Layer
 from .popcount_kernels import segment_popcounts, transpose_bits
 
@@ -30,10 +30,10 @@ class TurnedSpikes:
         Fan-out of each class.
     """
 
-    words: NDArray[np.uint64]
-    bounds: NDArray[np.int64]
-    nonzero_weights: NDArray[np.int64]
-    all_weights: NDArray[np.int64]
+    words: Words
+    bounds: Ints
+    nonzero_weights: Ints
+    all_weights: Ints
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Totals:
     events: int
 
 
-def turn_spikes(layer: Layer, words: NDArray[np.uint64]) -> TurnedSpikes:
+def turn_spikes(layer: Layer, words: Words) -> TurnedSpikes:
     """Turn packed rows (steps, samples, words) round for one layer that counts by fan-out."""
     if layer.counts_itself or layer.delay:
-        raise InvalidInput(f"layer {layer.name!r}: a {type(layer).__name__} is counted by synops.count_packed alone")
+        raise InvalidInput(f"layer {layer.name!r}: a {type(layer).__name__} is counted by count_packed alone")
     every = layer.fan_out().ravel()
     nonzero = every if layer.nonzero is None else layer.fan_out(skip_zero_weights=True).ravel()
     order = np.lexsort((every, nonzero))
@@ -71,7 +71,7 @@ def count_totals(spikes: TurnedSpikes) -> Totals:
     return Totals(_dot(bits, spikes.nonzero_weights), _dot(bits, spikes.all_weights), events)
 
 
-def _dot(bits: NDArray[np.int64], fan_outs: NDArray[np.int64]) -> int:
+def _dot(bits: Ints, fan_outs: Ints) -> int:
     """Exact sum of products; a sum over a whole data set may leave an int64 where one step and sample cannot."""
     if int(bits.sum()) * int(fan_outs.max(initial=0)) < 2**63:
         return int(bits @ fan_outs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..counting.operations import Counts
+from ..counting.layer_counts import Counts
 from ..display import lines
 from ..errors import InvalidInput
 from ..files import replacing

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..counting.operations import Counts, OperationCounts
+from ..counting.layer_counts import Counts
+from ..counting.operations import OperationCounts
 from ..display import brief
 from ..errors import InvalidInput
 from .architecture import Architecture, Event, Grid, Memory, Operations

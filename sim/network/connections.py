@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOWHERE = -1
+Ints = NDArray[np.int64]  # positions, taps and channels, or where the edges of one begin
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,13 @@ class Connections:
     out_channels: int
     in_positions: int
     out_positions: int
-    starts: NDArray[np.int64]
-    outs: NDArray[np.int64]
-    taps: NDArray[np.int64]
+    starts: Ints
+    outs: Ints
+    taps: Ints
     nonzero: NDArray[np.uint8] | None
 
 
-def join_axes(
-    tables: Sequence[NDArray[np.int64]], out_sizes: Sequence[int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def join_axes(tables: Sequence[Ints], out_sizes: Sequence[int]) -> tuple[Ints, Ints, Ints]:
     """``starts, outs, taps`` over flattened positions from one table per axis.
 
     Parameters
@@ -71,7 +70,7 @@ def join_axes(
     return starts, outs[there], taps[there]
 
 
-def pool_map(shape: Sequence[int], kernel: Sequence[int]) -> NDArray[np.int64]:
+def pool_map(shape: Sequence[int], kernel: Sequence[int]) -> Ints:
     """Pooled position of each flattened position of ``shape``, `NOWHERE` for the rest that no whole window holds."""
     result = np.zeros(1, np.int64)
     for size, window in zip(shape, kernel, strict=True):
@@ -82,7 +81,7 @@ def pool_map(shape: Sequence[int], kernel: Sequence[int]) -> NDArray[np.int64]:
     return result
 
 
-def redirect(connections: Connections, positions: NDArray[np.int64], out_positions: int) -> Connections:
+def redirect(connections: Connections, positions: Ints, out_positions: int) -> Connections:
     """The same edges with their output positions renamed; edges to `NOWHERE` are dropped."""
     outs = positions[connections.outs]
     kept = outs != NOWHERE
@@ -102,6 +101,6 @@ def redirect(connections: Connections, positions: NDArray[np.int64], out_positio
     )
 
 
-def edge_product(tables: Sequence[NDArray[np.int64]]) -> int:
+def edge_product(tables: Sequence[Ints]) -> int:
     """Edges over all positions, exact, without building them."""
     return math.prod(int((table != NOWHERE).sum()) for table in tables)

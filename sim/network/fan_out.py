@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORD_BITS = 64
+Words = NDArray[np.uint64]  # bits, bit 0 first, padded with zeros to whole words
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class MaskedSum:
 
     base: int
     coefficients: NDArray[np.int64]
-    masks: NDArray[np.uint64]
+    masks: Words
 
 
 def decompose(values: NDArray[np.int64]) -> MaskedSum:
@@ -47,7 +48,7 @@ def words_per_row(n: int) -> int:
     return -(-n // WORD_BITS)
 
 
-def pack_bits(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+def pack_bits(bits: NDArray[np.bool_]) -> Words:
     """Booleans (n,) as 64-bit words, bit 0 first."""
     data = np.packbits(bits, bitorder="little")
     padded = np.zeros(words_per_row(bits.size) * 8, np.uint8)

@@ -1,7 +1,7 @@
 """What every layer is: a name, shapes, declared kinds, and the edges from its inputs to its outputs.
 
-The kinds themselves are in `synapses` (with weights), `pooling`, `merging` and `passing` (without); `workload` gathers
-them all, and is where users import them from.
+The kinds themselves are in `weighted_layers`, and without weights in `pooling_layers`, `merging_layers` and
+`passing_layers`; `workload` gathers them all, and is where users import them from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..display import brief
 from ..errors import InvalidInput
 from .connections import NOWHERE, Connections, edge_product, join_axes, pool_map, redirect
-from .fan_out import MaskedSum, decompose
+from .fan_out import MaskedSum, Words, decompose
 from .neuron_models import NEURON_MODELS
 
 INPUT_KINDS = ("spike", "signed_spike", "graded", "analog")
@@ -130,21 +130,26 @@ class Layer:
             raise InvalidInput(f"layer {self.name!r}: give either a neuron or the layer it joins, not both or neither")
         self._check_geometry()
         if self.nonzero is not None:
-            mask = np.ascontiguousarray(self.nonzero)
-            if mask.dtype != np.bool_ or mask.shape != self.weight_shape:
-                raise InvalidInput(
-                    f"layer {self.name!r}: nonzero is {mask.dtype} {mask.shape}; it must be bool {self.weight_shape}, "
-                    f"the shape of the weights"
-                )
-            object.__setattr__(self, "nonzero", mask)
+            object.__setattr__(self, "nonzero", self._checked_mask(self.nonzero))
         if self.pool is not None:
-            kernel = self.pool.kernel_size
-            ok = len(kernel) == len(self.out_shape) - 1 and is_shape(kernel)
-            ok = ok and all(k <= size for k, size in zip(kernel, self.out_shape[1:], strict=True))
-            self._check("pool.kernel_size", kernel, ok, f"one size per axis of {self.out_shape[1:]}, not larger")
+            self._check_pool(self.pool.kernel_size)
 
     def _check_geometry(self) -> None:
         """Overridden by each kind: its own fields."""
+
+    def _checked_mask(self, nonzero: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        mask = np.ascontiguousarray(nonzero)
+        if mask.dtype != np.bool_ or mask.shape != self.weight_shape:
+            raise InvalidInput(
+                f"layer {self.name!r}: nonzero is {mask.dtype} {mask.shape}; it must be bool {self.weight_shape}, "
+                f"the shape of the weights"
+            )
+        return mask
+
+    def _check_pool(self, kernel: tuple[int, ...]) -> None:
+        ok = len(kernel) == len(self.out_shape) - 1 and is_shape(kernel)
+        ok = ok and all(k <= size for k, size in zip(kernel, self.out_shape[1:], strict=True))
+        self._check("pool.kernel_size", kernel, ok, f"one size per axis of {self.out_shape[1:]}, not larger")
 
     def _check(self, name: str, value: object, ok: bool, allowed: str) -> None:
         if not ok:
@@ -188,7 +193,7 @@ class Layer:
         """Whether operations are not input x fan-out, and come from its own `count`."""
         return False
 
-    def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def count(self, *words: Words) -> NDArray[np.int64]:
         """Operations (steps, samples) from the packed signals, of kinds where they are not input x fan-out."""
         raise NotImplementedError(f"{type(self).__name__} counts by fan-out")
 

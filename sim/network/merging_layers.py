@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
+from .fan_out import Words
 from .layers import INPUT_KINDS, is_shape
 from .passing_layers import COUNTED_KINDS, PassingLayer
 
@@ -97,7 +98,7 @@ class Add(Merge):
     def dense(self) -> int:
         return len(self.others) * self.inputs
 
-    def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def count(self, *words: Words) -> NDArray[np.int64]:
         any_set = np.zeros_like(words[0])
         pairs = np.zeros(words[0].shape[:-1], np.int64)
         for signal in words:  # each value after the first of an element takes one operation
@@ -153,6 +154,6 @@ class Concatenate(Merge):
     def dense(self) -> int:
         return math.prod(self.out_shape)
 
-    def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def count(self, *words: Words) -> NDArray[np.int64]:
         totals = [np.bitwise_count(signal).sum(axis=-1, dtype=np.int64) for signal in words]
         return np.sum(totals, axis=0, dtype=np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .connections import NOWHERE
+from .fan_out import Words
 from .passing_layers import COUNTED_KINDS, PassingLayer
 
 
@@ -70,7 +71,7 @@ class PoolingLayer(PassingLayer):
             return int(super().dense)
         return self.in_shape[0] * int(np.maximum(self._window_sizes - 1, 0).sum())
 
-    def count(self, *words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def count(self, *words: Words) -> NDArray[np.int64]:
         from .window_kernel import window_comparisons  # numba: only the counter needs it
 
         steps, samples, size = words[0].shape

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
+from .connections import Ints
+from .fan_out import Words
+
 
 @njit(cache=True, nogil=True)
-def window_comparisons(words: Any, channels: int, starts: Any, outs: Any, sizes: Any, signed: bool, out: Any) -> None:
+def window_comparisons(
+    words: Words, channels: int, starts: Ints, outs: Ints, sizes: Ints, signed: bool, out: Ints
+) -> None:
     """Comparisons of a maximum per row into ``out`` (rows,) int64: candidates of each window less one.
 
     Non-zero inputs are candidates; where values may be negative (``signed``), the zeros of a window are one more.

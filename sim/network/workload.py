@@ -108,18 +108,20 @@ class Workload:
                         f"but its source {source!r} is {kind} {shape}"
                     )
             seen[layer.name] = layer
+        self._check_joins(seen)
+        self._check_order()
+
+    def _check_joins(self, layers: Mapping[str, Layer]) -> None:
         for layer in self.layers:
             if layer.joins is not None and (
-                layer.joins not in seen
-                or seen[layer.joins].neuron is None
-                or seen[layer.joins].neurons != layer.neurons
+                layer.joins not in layers
+                or layers[layer.joins].neuron is None
+                or layers[layer.joins].neurons != layer.neurons
             ):
                 raise InvalidInput(
                     f"workload {self.name!r}: layer {layer.name!r} joins {layer.joins!r}, which is no layer with "
                     f"{layer.neurons} neurons of its own"
                 )
-
-        self._check_order()
 
     def _check_order(self) -> None:
         """Refuse a sum that would need its own result within one step."""
@@ -179,9 +181,9 @@ class Workload:
         weight, 1 bit per binary weight, batch norm's gamma and beta 4 bytes each per channel.
 
         A figure of the network, not of a run or of a machine. Not in it: the tables of gains that vary with the step,
-        which grow with the number of steps (`mapping.gain_words`), the factors that a branch of +-1 weights or a skip
-        path keeps (`mapping.branch_constants`), and zero-weight maps. What a machine has to store, the first two
-        included, is `mapping.parameter_bits`, and ``weight_bytes`` of a sweep.
+        which grow with the number of steps (`placement.gain_words`), the factors that a branch of +-1 weights or a skip
+        path keeps (`placement.branch_constants`), and zero-weight maps. What a machine has to store, the first two
+        included, is `placement.parameter_bits`, and ``weight_bytes`` of a sweep.
         """
         weight_bits = sum(layer.weights * int(layer.weight_bits or 0) for layer in self.layers)
         vectors = sum(layer.out_shape[0] * layer.channel_vectors for layer in self.layers)
@@ -205,24 +207,24 @@ LAYER_TYPES: dict[str, type[Layer]] = {
 }
 
 
-def workload_to_dict(workload: Workload) -> dict[str, Any]:
+def workload_to_dict(workload: Workload) -> dict[str, object]:
     """Plain JSON data; zero-weight maps are left out (a trace keeps them as arrays)."""
     result = {f.name: getattr(workload, f.name) for f in dataclasses.fields(workload) if f.name != "layers"}
     result["layers"] = [_layer_to_dict(layer) for layer in workload.layers]
     return result
 
 
-def _layer_to_dict(layer: Layer) -> dict[str, Any]:
+def _layer_to_dict(layer: Layer) -> dict[str, object]:
     values = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer) if f.name != "nonzero"}
     values["pool"] = None if layer.pool is None else dataclasses.asdict(layer.pool)
     return {"type": type(layer).__name__, **values}
 
 
-def workload_from_dict(data: Mapping[str, Any], nonzero: Mapping[str, NDArray[np.bool_]] | None = None) -> Workload:
+def workload_from_dict(data: Mapping[str, object], nonzero: Mapping[str, NDArray[np.bool_]] | None = None) -> Workload:
     """The inverse of `workload_to_dict`, with every field checked; ``nonzero`` holds zero-weight maps by layer name."""
     masks = nonzero or {}
     try:
-        fields = dict(data)
+        fields: dict[str, Any] = dict(data)
         layers = [_layer_from_dict(entry, masks.get(entry.get("name"))) for entry in fields.pop("layers")]
         fields["input_shape"] = tuple(fields["input_shape"])
         return Workload(**fields, layers=tuple(layers))

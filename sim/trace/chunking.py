@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import InvalidInput
+from ..network.fan_out import words_per_row
 from ..network.workload import Workload
-from .packing import words_per_row
 from .shards import ITEM_BYTES, MAX_CHUNK_BYTES, Grid
 
 MIB = 2**20

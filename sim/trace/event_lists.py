@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
 from ..network.workload import INPUT, Workload
+from .packing import Recorded
 from .spike_trace import SpikeTrace
 from .writer import TraceWriter
 
 EVENT = np.dtype([("x", "<i4"), ("y", "<i4"), ("t", "<i8"), ("p", "<i4")])
+Events = NDArray[np.void]  # with fields as in `EVENT`
 
 
-def frames_to_events(frames: NDArray[Any], step_us: int = 1000) -> NDArray[Any]:
+def frames_to_events(frames: Recorded, step_us: int = 1000) -> Events:
     """Events of one recording, in order of time, then channel, row and column.
 
     Parameters
@@ -49,7 +50,7 @@ def frames_to_events(frames: NDArray[Any], step_us: int = 1000) -> NDArray[Any]:
 
 
 def events_to_frames(
-    events: NDArray[Any], shape: Sequence[int], steps: int, step_us: int = 1000, *, binarize: bool = False
+    events: Events, shape: Sequence[int], steps: int, step_us: int = 1000, *, binarize: bool = False
 ) -> NDArray[np.uint16]:
     """Count the events of one recording per step and pixel: uint16 ``(steps, *shape)``, or 0 and 1 if binarized.
 
@@ -103,7 +104,7 @@ def events_to_frames(
 
 def import_events(
     path: str | os.PathLike[str],
-    recordings: Iterable[NDArray[Any]],
+    recordings: Iterable[Events],
     shape: Sequence[int],
     steps: int,
     *,
@@ -140,7 +141,7 @@ def import_events(
     return SpikeTrace.open(path)
 
 
-def export_events(trace: SpikeTrace, sample: int, signal: str = INPUT, *, step_us: int = 1000) -> NDArray[Any]:
+def export_events(trace: SpikeTrace, sample: int, signal: str = INPUT, *, step_us: int = 1000) -> Events:
     """Events of one sample of a recorded signal.
 
     Raises

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +18,15 @@ from ..files import replacing
 from ..network.workload import Workload, workload_from_dict, workload_to_dict
 from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import read_workload
+from .packing import Recorded
 from .spike_trace import SpikeTrace
 from .writer import TraceWriter
 
 MAX_WORKLOAD_BYTES = 4 * 2**20
+Members = dict[str, NDArray[Any]]  # of an npz file, of any dtype until they are checked
 
 
-def export_arrays(trace: SpikeTrace) -> dict[str, NDArray[Any]]:
+def export_arrays(trace: SpikeTrace) -> dict[str, Recorded]:
     """Every signal as a dense array ``(steps, samples, *shape)``, with ``labels`` and ``predictions`` where recorded.
 
     Held in memory at once: for traces larger than that, use `SpikeTrace.read` by `SpikeTrace.chunks`. Of an analog
@@ -42,7 +44,7 @@ def import_arrays(
     labels: ArrayLike | None = None,
     predictions: ArrayLike | None = None,
     *,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     overwrite: bool = False,
 ) -> SpikeTrace:
     """Write dense arrays ``(steps, samples, *shape)``, one per signal of the workload, as a trace.
@@ -61,7 +63,7 @@ def export_npz(trace: SpikeTrace, file: str | os.PathLike[str]) -> None:
     It holds ``signals/<name>``, ``labels`` and ``predictions`` as `export_arrays` gives them, ``nonzero/<layer>`` for
     zero-weight maps, and ``workload`` and ``provenance`` as JSON in UTF-8 bytes. Nothing is pickled.
     """
-    members: dict[str, NDArray[Any]] = {}
+    members: dict[str, Recorded] = {}
     for name, values in export_arrays(trace).items():
         members[name if name in ("labels", "predictions") else f"signals/{name}"] = values
     for layer in trace.workload.layers:
@@ -105,7 +107,7 @@ def import_npz(
     )
 
 
-def _json_of(members: Mapping[str, NDArray[Any]], name: str, where: str) -> dict[str, Any]:
+def _json_of(members: Members, name: str, where: str) -> dict[str, object]:
     values = members.get(name)
     if values is None or values.dtype != np.uint8 or values.ndim != 1 or values.size > MAX_WORKLOAD_BYTES:
         raise InvalidInput(f"{where}: member {name!r} is missing or no JSON text; export it from a trace")
@@ -118,10 +120,10 @@ def _json_of(members: Mapping[str, NDArray[Any]], name: str, where: str) -> dict
     return data
 
 
-def _read_npz(file: str | os.PathLike[str], memory: int) -> dict[str, NDArray[Any]]:
+def _read_npz(file: str | os.PathLike[str], memory: int) -> Members:
     """All arrays of an npz file; what each would take is known, and bounded, before it is read."""
     where = f"npz file {os.fspath(file)}"
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: Members = {}
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -138,7 +140,7 @@ def _read_npz(file: str | os.PathLike[str], memory: int) -> dict[str, NDArray[An
     return arrays
 
 
-def _read_npy(member: Any, size: int, where: str) -> NDArray[Any]:
+def _read_npy(member: IO[bytes], size: int, where: str) -> NDArray[Any]:
     version = np.lib.format.read_magic(member)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:

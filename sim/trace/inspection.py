@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -58,8 +57,8 @@ class TraceInfo:
     shard_samples: int
     files: int
     stored_bytes: int
-    provenance: Mapping[str, Any]
-    written_by: Mapping[str, Any]
+    provenance: Mapping[str, object]
+    written_by: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,6 @@ def info(path: str | os.PathLike[str]) -> TraceInfo:
     """
     trace = SpikeTrace.open(path)
     arrays = trace.manifest.arrays
-    signals = tuple(
-        SignalInfo(
-            name,
-            kind,
-            shape,
-            (1, *arrays[f"signals/{name}"].shape)[-4],
-            arrays[f"signals/{name}"].nbytes,
-            sum(arrays[f"signals/{name}"].shard_bytes),
-        )
-        for name, (shape, kind) in trace.workload.signals.items()
-    )
     grid = arrays["signals/input"].grid
     return TraceInfo(
         path=str(trace.path),
@@ -113,7 +101,7 @@ def info(path: str | os.PathLike[str]) -> TraceInfo:
         layers=len(trace.workload.layers),
         steps=trace.steps,
         samples=trace.samples,
-        signals=signals,
+        signals=_signals(trace),
         zero_weight_maps=tuple(name.partition("/")[2] for name in arrays if name.startswith("nonzero/")),
         has_labels=trace.labels is not None,
         has_predictions=trace.predictions is not None,
@@ -125,6 +113,15 @@ def info(path: str | os.PathLike[str]) -> TraceInfo:
         provenance=trace.provenance,
         written_by=trace.manifest.written_by,
     )
+
+
+def _signals(trace: SpikeTrace) -> tuple[SignalInfo, ...]:
+    found = []
+    for name, (shape, kind) in trace.workload.signals.items():
+        array = trace.manifest.arrays[f"signals/{name}"]
+        planes = (1, *array.shape)[-4]  # spike and analog signals have no axis of planes
+        found.append(SignalInfo(name, kind, shape, planes, array.nbytes, sum(array.shard_bytes)))
+    return tuple(found)
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Verification:

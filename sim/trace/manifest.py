@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInput
+from ..network.fan_out import words_per_row
 from ..network.workload import Workload, workload_from_dict
-from .packing import MAX_GRADED_PLANES, words_per_row
+from .packing import MAX_GRADED_PLANES
 from .shards import DIGEST_BYTES, MAX_CHUNK_BYTES, MAX_SLOTS, Grid, StoredArray
 from .stores import Store
 
@@ -50,13 +51,13 @@ class Manifest:
     steps: int
     samples: int
     prefix: str
-    workload: Mapping[str, Any]
+    workload: Mapping[str, object]
     arrays: Mapping[str, StoredArray]
     provenance: Mapping[str, Any]
-    written_by: Mapping[str, Any]
+    written_by: Mapping[str, object]
 
 
-def trace_hash(steps: int, samples: int, workload: Mapping[str, Any], arrays: Iterable[StoredArray]) -> str:
+def trace_hash(steps: int, samples: int, workload: Mapping[str, object], arrays: Iterable[StoredArray]) -> str:
     """SHA-256 over the workload and, array by array in order of name, shape, dtype, chunk grid and chunk digests."""
     head = {"format": FORMAT, "version": VERSION, "steps": steps, "samples": samples, "workload": workload}
     state = hashlib.sha256(_canonical(head))
@@ -70,7 +71,7 @@ def _canonical(data: object) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def sealed(document: Mapping[str, Any]) -> bytes:
+def sealed(document: Mapping[str, object]) -> bytes:
     """JSON whose first line is the SHA-256 of all that follows it: an object with ``digest`` as its first member."""
     body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()[1:]
     return b'{"digest":"%s",\n' % hashlib.sha256(body).hexdigest().encode() + body
@@ -83,7 +84,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     return sealed(document)
 
 
-def array_entry(array: StoredArray) -> dict[str, Any]:
+def array_entry(array: StoredArray) -> dict[str, object]:
     """JSON form of a `StoredArray`."""
     return {
         "shape": array.shape,
@@ -160,12 +161,12 @@ def read_manifest(store: Store, size: int) -> tuple[Manifest, Workload]:
     return manifest, workload
 
 
-def read_workload(data: Mapping[str, Any], where: str) -> Workload:
+def read_workload(data: Mapping[str, object], where: str) -> Workload:
     """A workload from its JSON form; sizes are bounded before anything is computed from them."""
     layers = data.get("layers")
     ok = isinstance(layers, list) and len(layers) <= MAX_LAYERS
     _require(ok, where, "workload.layers", type(layers).__name__, f"a list of at most {MAX_LAYERS} layers")
-    open_values: list[Any] = [*data.items()]
+    open_values: list[object] = [*data.items()]
     while open_values:
         value = open_values.pop()
         if isinstance(value, dict):
@@ -188,8 +189,8 @@ def read_workload(data: Mapping[str, Any], where: str) -> Workload:
 
 
 def _read_arrays(
-    entries: Mapping[str, Any], workload: Workload, steps: int, samples: int, where: str
-) -> dict[str, Any]:
+    entries: Mapping[str, object], workload: Workload, steps: int, samples: int, where: str
+) -> dict[str, StoredArray]:
     wanted = {f"signals/{name}" for name in workload.signals}
     masks = {f"nonzero/{layer.name}": words_per_row(layer.weights) for layer in workload.layers}
     missing = sorted(wanted - set(entries))

@@ -8,10 +8,8 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..network.workload import Workload, workload_to_dict
 from . import unfinished as drafts
@@ -23,6 +21,7 @@ from .shards import (
     GROUP_METADATA,
     Grid,
     Index,
+    Items,
     StoredArray,
     array_metadata,
     chunk_digest,
@@ -56,7 +55,7 @@ class ShardWriter:
     _fresh: list[tuple[str, Index, int, str]] = field(default_factory=list)  # written since the last journal row
     _rows: int = 0
 
-    def put(self, name: str, grid: Grid, chunk: Index, words: NDArray[Any]) -> None:
+    def put(self, name: str, grid: Grid, chunk: Index, words: Items) -> None:
         """Encode and digest one chunk; write its shard once all of its chunks are there."""
         shard, slot = grid.place(chunk)
         chunks = self._open[name, shard]
@@ -119,7 +118,7 @@ class Content:
     samples: int
     chunking: Chunking
     masks: Mapping[str, StoredArray]
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
 
 
 def finish(draft: drafts.Draft, content: Content, records: Mapping[str, Mapping[Index, Record]]) -> bytes:

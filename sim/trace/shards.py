@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from ..errors import InvalidInput
 from .stores import Store
 
 Index = tuple[int, ...]
+Items = NDArray[np.uint64 | np.int64]  # of a stored array: packed words, or labels
 DIGEST_BYTES = 16
 ZSTD_LEVEL = 1  # better and faster than 3 on packed spikes (docs/formats.md, measured)
 MAX_CHUNK_BYTES = 64 * 2**20
@@ -120,14 +120,14 @@ def digest(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()[: 2 * DIGEST_BYTES]
 
 
-def chunk_digest(name: str, chunk: Index, grid: Grid, words: NDArray[Any]) -> str:
+def chunk_digest(name: str, chunk: Index, grid: Grid, words: Items) -> str:
     """Digest of a decompressed chunk; binds array name, chunk index, chunk shape and dtype to the content."""
     state = hashlib.sha256(json.dumps([name, chunk, grid.chunk, grid.dtype], separators=(",", ":")).encode() + b"\n")
     state.update(np.ascontiguousarray(words).data)
     return state.hexdigest()[: 2 * DIGEST_BYTES]
 
 
-def encode_chunk(words: NDArray[Any]) -> bytes:
+def encode_chunk(words: Items) -> bytes:
     """One whole chunk as a zstd frame."""
     from numcodecs.zstd import Zstd  # type: ignore[import-untyped]  # numcodecs ships no types
 
@@ -168,7 +168,9 @@ def array_metadata(shape: Index, grid: Grid) -> bytes:
 GROUP_METADATA = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=2).encode()
 
 
-def read_chunks(store: Store, prefix: str, array: StoredArray, region: Sequence[slice]) -> Iterator[tuple[Index, Any]]:
+def read_chunks(
+    store: Store, prefix: str, array: StoredArray, region: Sequence[slice]
+) -> Iterator[tuple[Index, Items]]:
     """(chunk index, decompressed chunk) of every chunk that meets a region, each checked against its digest.
 
     Parameters
@@ -212,7 +214,7 @@ def _read_index(store: Store, key: str, array: StoredArray, shard: Index) -> NDA
     return np.frombuffer(data, "<u8").reshape(slots, 2)
 
 
-def _decode(store: Store, key: str, array: StoredArray, chunk: Index, data: bytes) -> NDArray[Any]:
+def _decode(store: Store, key: str, array: StoredArray, chunk: Index, data: bytes) -> Items:
     from numcodecs.zstd import Zstd
 
     if zstd_content_size(data) != array.grid.chunk_bytes:  # also what keeps a decompression bomb out of memory

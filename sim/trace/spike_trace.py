@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from ..display import html_table, lines, one_line, shape_words
 from ..errors import InvalidInput
-from ..network.fan_out import WORD_BITS
+from ..network.fan_out import WORD_BITS, Words, words_per_row
 from ..network.workload import Workload
 from ..readable_numbers import BYTES, percent, with_unit
 from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import MANIFEST, Manifest, read_manifest
-from .packing import Words, unpack, unpack_planes, words_per_row
+from .packing import Recorded, unpack, unpack_planes
 from .shards import ITEM_BYTES, StoredArray, damaged, digest, read_chunks
 from .stores import LocalStore, Store, open_store
 from .unfinished import siblings, unfinished
@@ -169,7 +169,7 @@ class SpikeTrace:
         for plane in range(array.shape[0] if len(array.shape) == 4 else 1):
             yield self._planes(array, samples, steps, slice(plane, plane + 1))[0]
 
-    def read(self, signal: str, samples: slice = ALL, steps: slice = ALL) -> NDArray[Any]:
+    def read(self, signal: str, samples: slice = ALL, steps: slice = ALL) -> Recorded:
         """Dense values ``(steps, n, *shape)``: uint8 spikes, int8 signed spikes, uint8 or uint16 graded values.
 
         Of an analog signal a trace keeps only where it is not zero: a bool array.

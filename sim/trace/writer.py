@@ -7,18 +7,19 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..display import lines
 from ..errors import InvalidInput
+from ..network.fan_out import Words
 from ..network.workload import Workload, workload_to_dict
 from . import unfinished as drafts
-from .chunking import DEFAULT_MEMORY, MIB, plan_chunking, shrink
+from .chunking import DEFAULT_MEMORY, MIB, Chunking, plan_chunking, shrink
 from .manifest import MAX_LAYERS, MAX_STEPS, array_entry
-from .packing import Words, pack_planes
+from .packing import pack_planes
 from .shard_writer import Content, ShardWriter, finish, journal_entry
 from .shards import Grid
 
@@ -62,7 +63,7 @@ class TraceWriter:
         workload: Workload,
         steps: int,
         *,
-        provenance: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, object] | None = None,
         overwrite: bool = False,
         chunk_samples: int | None = None,
         memory: int = DEFAULT_MEMORY,
@@ -72,30 +73,16 @@ class TraceWriter:
             raise InvalidInput(f"{where}: steps is {steps!r}; it must be an integer from 1")
         if chunk_samples is not None and not _is_count(chunk_samples, 2**20):
             raise InvalidInput(f"{where}: chunk_samples is {chunk_samples!r}; it must be an integer from 1 to {2**20}")
-        if len(workload.layers) > MAX_LAYERS:
-            raise InvalidInput(f"{where}: {len(workload.layers)} layers; at most {MAX_LAYERS} fit one trace")
-        if "zarr.json" in workload.signals:
-            raise InvalidInput(f"{where}: a layer is called zarr.json, as Zarr's own files are; rename it")
-        folded: dict[str, list[str]] = defaultdict(list)
-        for name in workload.signals:
-            folded[name.casefold()].append(name)
-        twins = [names for names in folded.values() if len(names) > 1]
-        if twins:
-            raise InvalidInput(f"{where}: {twins[0]} differ in case alone, which some file systems cannot; rename one")
+        _check_layers(workload, where)
         self._provenance = _json_copy(provenance or {}, f"{where}: provenance")
         self.workload, self.steps = workload, int(steps)
         self._chunking = plan_chunking(workload, self.steps, chunk_samples)
-        if self._chunking.writer_bytes > memory:
-            raise InvalidInput(
-                f"{where}: writing it takes {-(-self._chunking.writer_bytes // MIB)} MiB, the memory setting allows "
-                f"{memory // MIB}; raise it"
-            )
+        _check_memory(self._chunking, memory, where)
         self.samples = 0
         self._signals = workload.signals
         self._planes = {name: 2 if kind == "signed_spike" else 1 for name, (_, kind) in self._signals.items()}
-        self._pending: dict[
-            str, Words
-        ] = {}  # packed samples that do not fill a chunk yet, (planes, steps, samples, words)
+        # packed samples that do not fill a chunk yet, (planes, steps, samples, words)
+        self._pending: dict[str, Words] = {}
         self._labels: dict[str, NDArray[np.int64]] | None = None  # of the current chunk; None before the first batch
         self._chunk = 0  # number of the chunk being filled
         self._done: dict[str, int] = dict.fromkeys(self._signals, 0)  # step chunks of it that are encoded
@@ -124,7 +111,7 @@ class TraceWriter:
         elif not self._finished:
             self.close()
 
-    # Taking samples in ----------------------------------------------------------------------------------------------
+    # Taking samples in
     def append(
         self,
         signals: Mapping[str, ArrayLike],
@@ -172,7 +159,7 @@ class TraceWriter:
                 self._end_chunk()
             start = stop
 
-    def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], int]:
+    def _check_signals(self, signals: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[np.generic]], int]:
         missing, foreign = set(self._signals) - set(signals), set(signals) - set(self._signals)
         if missing or foreign:
             raise InvalidInput(
@@ -206,7 +193,7 @@ class TraceWriter:
                 )
         return {name: values.astype(np.int64) for name, values in arrays.items()}
 
-    def _take(self, name: str, values: NDArray[Any], filled: int) -> None:
+    def _take(self, name: str, values: NDArray[np.generic], filled: int) -> None:
         """Pack the samples of one signal that go into the current chunk, and encode the chunk if they fill it."""
         size, kind = self._chunking.chunk_samples, self._signals[name][1]
         chunk_steps = self._chunking.grids[name].chunk[-3]
@@ -230,7 +217,7 @@ class TraceWriter:
             self._pending[name] = room
         return self._pending[name]
 
-    # Chunks and shards ----------------------------------------------------------------------------------------------
+    # Chunks and shards
     def _end_chunk(self) -> None:
         """All samples of the current chunk are here: encode what is pending; end the row of shards if it is full."""
         size = self._chunking.chunk_samples
@@ -277,7 +264,7 @@ class TraceWriter:
         index = (plane, step_chunk, chunk, 0) if len(grid.chunk) == 4 else (step_chunk, chunk, 0)
         self._shards.put(f"signals/{name}", grid, index, words.reshape(grid.chunk))
 
-    # Beginning and end ----------------------------------------------------------------------------------------------
+    # Beginning and end
     def _write_header(self, chunk_samples: int | None) -> None:
         header = journal_entry(
             samples=0,
@@ -328,7 +315,29 @@ class TraceWriter:
             drafts.discard(self._draft)
 
 
-def _json_copy(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _check_layers(workload: Workload, where: str) -> None:
+    """Refuse a workload whose signals cannot lie side by side as folders of one trace."""
+    if len(workload.layers) > MAX_LAYERS:
+        raise InvalidInput(f"{where}: {len(workload.layers)} layers; at most {MAX_LAYERS} fit one trace")
+    if "zarr.json" in workload.signals:
+        raise InvalidInput(f"{where}: a layer is called zarr.json, as Zarr's own files are; rename it")
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in workload.signals:
+        folded[name.casefold()].append(name)
+    twins = [names for names in folded.values() if len(names) > 1]
+    if twins:
+        raise InvalidInput(f"{where}: {twins[0]} differ in case alone, which some file systems cannot; rename one")
+
+
+def _check_memory(chunking: Chunking, memory: int, where: str) -> None:
+    if chunking.writer_bytes > memory:
+        raise InvalidInput(
+            f"{where}: writing it takes {-(-chunking.writer_bytes // MIB)} MiB, the memory setting allows "
+            f"{memory // MIB}; raise it"
+        )
+
+
+def _json_copy(data: Mapping[str, object], where: str) -> dict[str, object]:
     try:
         text = json.dumps(dict(data), allow_nan=False)
     except (TypeError, ValueError) as error:

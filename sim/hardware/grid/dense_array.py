@@ -33,8 +33,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...counting.layer_counts import SynapticCounts, delayed
-from ...counting.operations import Counts, LayerOperations, OperationCounts
+from ...counting.layer_counts import Counts, SynapticCounts, delayed
+from ...counting.operations import LayerOperations, OperationCounts
 from ...network.neuron_models import NEURON_MODELS
 from ...network.workload import INPUT, Layer, Workload
 from ..architecture import Compute, Grid, Memory

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...counting.delivery import as_delivered
-from ...counting.layer_counts import delayed
-from ...counting.operations import Counts, KernelWords, LayerOperations, OperationCounts, multiplies_branch
+from ...counting.layer_counts import Counts, delayed
+from ...counting.neuron_operations import multiplies_branch
+from ...counting.operations import KernelWords, LayerOperations, OperationCounts
 from ...errors import InvalidInput
 from ...network.workload import INPUT, Layer, Workload
 from ..architecture import Grid, Memory

@@ -23,7 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...counting.operations import Counts
+from ...counting.layer_counts import Counts
 from ...network.workload import Workload
 from ..architecture import Grid
 from .placement import Placement, gain_words, vector_words

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...counting.operations import multiplies_branch
+from ...counting.neuron_operations import multiplies_branch
 from ...errors import InvalidInput
 from ...network.pooling_layers import PoolingLayer
 from ...network.workload import INPUT, NEURON_MODELS, Layer, Workload

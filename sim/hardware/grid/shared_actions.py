@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ...counting.layer_counts import SynapticCounts
-from ...counting.operations import Counts, LayerOperations
+from ...counting.layer_counts import Counts, SynapticCounts
+from ...counting.operations import LayerOperations
 from ...errors import InvalidInput
 from ...network.workload import Layer, Workload
 from ..architecture import Grid, Memory

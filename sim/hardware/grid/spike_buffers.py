@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...counting.operations import Counts, OperationCounts
+from ...counting.layer_counts import Counts
+from ...counting.operations import OperationCounts
 from ...errors import InvalidInput
 from ...network.merging_layers import Add
 from ...network.pooling_layers import PoolingLayer

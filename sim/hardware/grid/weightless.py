@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...counting.delivery import joins_lists
-from ...counting.layer_counts import SynapticCounts
-from ...counting.operations import Counts, LayerOperations
+from ...counting.layer_counts import Counts, SynapticCounts
+from ...counting.operations import LayerOperations
 from ...network.merging_layers import Add as Merging
 from ...network.pooling_layers import PoolingLayer
 from ...network.workload import NEURON_MODELS, Layer, Workload

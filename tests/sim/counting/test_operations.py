@@ -9,7 +9,8 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 from spikejoule.sim.counting.layer_counts import count_layer
-from spikejoule.sim.counting.operations import count, other_rows
+from spikejoule.sim.counting.neuron_operations import other_rows
+from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Add, Conv2d, Linear, Pool, RecurrentLinear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.trace.packing import pack, pack_planes, unpack, unpack_planes, words_per_row
+from spikejoule.sim.network.fan_out import words_per_row
+from spikejoule.sim.trace.packing import pack, pack_planes, unpack, unpack_planes
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(0, 3), st.integers(1, 4), st.integers(1, 70))
 DTYPES = [np.bool_, np.uint8, np.int8, np.int16, np.int32, np.int64, np.uint64, np.float16, np.float32, np.float64]
