@@ -16,7 +16,7 @@ from ...sim.hardware.execution import ActionCounts, execute
 from ...sim.network.layers import INPUT
 from ...sim.readable_numbers import ENERGY, percent, with_unit
 from ...sim.replay.parameters import LayerParameters
-from ...sim.replay.replay import SpikeMismatch, compare, replay
+from ...sim.replay.replay import SpikeMismatch, compare_spikes, replay
 from ...sim.replay.state_width import READOUT_BITS, in_state_units
 from ...sim.trace.packing import pack, pack_planes
 from ...sim.trace.spike_trace import SpikeTrace
@@ -109,7 +109,7 @@ def replay_trace(
         scaled, numbers = in_state_units(workload, parameters, state_bits, trace.steps)
         result = replay(workload, scaled, inputs, number=numbers)
     recorded = {name: trace.read(name) for name in result.spikes}
-    against = compare(result, recorded, trace.labels)
+    against = compare_spikes(result, recorded, trace.labels)
     words = {name: pack(values, "spike") for name, values in result.spikes.items()}
     words |= {
         name: pack_planes(values, "graded") if workload.signals[name][1] == "graded" else pack(values != 0, "spike")

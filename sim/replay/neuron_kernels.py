@@ -6,25 +6,29 @@ at every output position it reaches. Signals are ``(steps, channels x positions)
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from ..network.connections import Ints
+
+Reals = NDArray[np.float64]
+Values = NDArray[np.generic]  # float64 or int64, as the state is; those of signals also narrower
+Flags = NDArray[np.uint8]
 ROUNDINGS = {"floor": 0, "nearest": 1, "toward_zero": 2}
 
 
 @njit(cache=True, nogil=True)
 def scatter(
-    values: Any,
+    values: Values,
     delay: int,
-    starts: Any,
-    outs: Any,
-    taps: Any,
+    starts: Ints,
+    outs: Ints,
+    taps: Ints,
     group_size: int,
-    weights: Any,
-    current: Any,
-    touched: Any,
+    weights: Values,
+    current: Values,
+    touched: Flags,
 ) -> int:
     """Add the events of one sample to a population's current; returns the synaptic operations done.
 
@@ -56,17 +60,17 @@ def scatter(
 
 @njit(cache=True, nogil=True)
 def update_real(
-    state: Any,
-    current: Any,
-    touched: Any,
-    leak: Any,
-    threshold: Any,
-    bias: Any,
-    rule: Any,
+    state: Reals,
+    current: Reals,
+    touched: Flags,
+    leak: Reals,
+    threshold: Reals,
+    bias: Reals,
+    rule: tuple[bool, bool, float],
     grid: float,
-    spikes: Any,
-    potentials: Any,
-    updated: Any,
+    spikes: Flags,
+    potentials: Reals,
+    updated: Flags,
 ) -> None:
     """Neurons of one sample in float64. ``rule`` is (spikes at all, soft reset, reset value); ``grid`` 0: no rounding.
 
@@ -103,18 +107,18 @@ def update_real(
 
 @njit(cache=True, nogil=True)
 def update_fixed(
-    state: Any,
-    current: Any,
-    touched: Any,
-    leak: Any,
-    threshold: Any,
-    bias: Any,
-    rule: Any,
-    number: Any,
-    spikes: Any,
-    potentials: Any,
-    updated: Any,
-    saturated: Any,
+    state: Ints,
+    current: Ints,
+    touched: Flags,
+    leak: Ints,
+    threshold: Ints,
+    bias: Ints,
+    rule: tuple[bool, bool, float],
+    number: tuple[int, int, int, int],
+    spikes: Flags,
+    potentials: Reals,
+    updated: Flags,
+    saturated: Ints,
 ) -> None:
     """As `update_real`, on integers that saturate; ``number`` is (lowest, highest, bits of the leak, its rounding).
 

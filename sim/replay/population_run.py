@@ -120,14 +120,15 @@ def _update(
         bias = np.zeros_like(bias[:1])
     rule = own.spiking, str(own.item.layer.neuron).endswith("soft"), own.reset
     common = (state, current, touched, leak, threshold, bias, rule)
-    outputs = runs.spikes[steps, sample], runs.potentials[steps, sample], runs.updated[steps, sample]
+    at = steps, sample
+    spikes, potentials, updated = runs.spikes[at], runs.potentials[at], runs.updated[at]
     if isinstance(own.number, FixedPoint):
         number = own.number
         limits = number.lowest, number.highest, number.leak_bits, ROUNDINGS[number.leak_rounding]
-        update_fixed(*common, limits, *outputs, saturated)
+        update_fixed(*common, limits, spikes, potentials, updated, saturated)
     else:
         bits = own.number.leak_frac_bits
-        update_real(*common, 0.0 if bits is None else 2.0**bits, *outputs)
+        update_real(*common, 0.0 if bits is None else 2.0**bits, spikes, potentials, updated)
 
 
 def _at(values: NDArray, steps: slice) -> NDArray:

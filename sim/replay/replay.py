@@ -81,7 +81,7 @@ class SpikeMismatch:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ReplayCheck:
     """A replay against a recording: spike mismatch by layer, and accuracy (None where there are no labels)."""
 
     mismatch: Mapping[str, SpikeMismatch]
@@ -142,12 +142,7 @@ def replay(
     """
     numbers = number if isinstance(number, Mapping) else {x.name: number or Real() for x in workload.layers}
     inputs = np.asarray(inputs)
-    if delay not in (0, 1):
-        raise InvalidInput(f"delay is {delay!r}; it must be 0 (framework) or 1 (chip)")
-    if inputs.ndim < 3 or inputs.shape[2:] != workload.input_shape or 0 in inputs.shape[:2]:
-        raise InvalidInput(f"inputs are {inputs.shape}; they must be (steps, samples, *{workload.input_shape})")
-    if inputs.dtype.kind not in "biuf" or not np.isfinite(inputs).all():
-        raise InvalidInput(f"inputs are {inputs.dtype}; they must be finite numbers")
+    _check_inputs(workload, inputs, delay)
     order, signals, passed = stages(workload), {INPUT: plain(inputs)}, dict[str, NDArray]()
     if not any(isinstance(stage, Population) for stage in order):
         raise InvalidInput(f"workload {workload.name!r}: has no neurons to replay")
@@ -158,7 +153,7 @@ def replay(
             if delay:
                 raise InvalidInput(
                     f"layer {stage.name!r}: stands between signals, and chips know neurons alone; with delay 1 replay "
-                    f"the network of sim.relays.with_relays"
+                    f"the network of with_relays"
                 )
             signals[stage.name] = passed_on(stage, [signals[source] for source in stage.sources])
             passed[stage.name] = signals[stage.name].reshape(*inputs.shape[:2], *stage.out_shape)
@@ -179,9 +174,18 @@ def replay(
     return ReplayResult(emitted, **kept, scores=scores, synaptic_operations=operations, passed=passed)
 
 
-def compare(
+def _check_inputs(workload: Workload, inputs: NDArray, delay: int) -> None:
+    if delay not in (0, 1):
+        raise InvalidInput(f"delay is {delay!r}; it must be 0 (framework) or 1 (chip)")
+    if inputs.ndim < 3 or inputs.shape[2:] != workload.input_shape or 0 in inputs.shape[:2]:
+        raise InvalidInput(f"inputs are {inputs.shape}; they must be (steps, samples, *{workload.input_shape})")
+    if inputs.dtype.kind not in "biuf" or not np.isfinite(inputs).all():
+        raise InvalidInput(f"inputs are {inputs.dtype}; they must be finite numbers")
+
+
+def compare_spikes(
     result: ReplayResult, recorded: Mapping[str, NDArray], labels: NDArray[np.int64] | None = None
-) -> Comparison:
+) -> ReplayCheck:
     """Hold a replay against recorded spikes.
 
     Parameters
@@ -199,4 +203,4 @@ def compare(
                 raise InvalidInput(f"recorded spikes of {name!r} are {other.shape}; the replay made {spikes.shape}")
             mismatch[name] = SpikeMismatch(int((other != spikes).sum()), int(other.sum()), spikes.size)
     accuracy = None if labels is None else float((result.predictions == np.asarray(labels)).mean())
-    return Comparison(mismatch, accuracy)
+    return ReplayCheck(mismatch, accuracy)

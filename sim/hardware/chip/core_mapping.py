@@ -16,14 +16,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...network.connections import Ints
 from ...network.layers import INPUT, Layer
 from ...network.weighted_layers import Linear
 from ...network.workload import Workload
 from ...replay.populations import populations
 from ..mesh import Event, Mesh
 from .relays import with_relays
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

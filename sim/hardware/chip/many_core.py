@@ -15,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...network.connections import Ints
 from ...network.layers import INPUT
 from ...network.neuron_models import NEURON_MODELS
 from ...network.workload import Workload
@@ -23,15 +24,13 @@ from ...replay.populations import depths
 from ...replay.replay import replay
 from ..mesh import Event
 from .core_mapping import CoreMap, Run, map_to_cores
-from .network_on_chip import Traffic, detailed_times, simple_times
+from .network_on_chip import Flags, Traffic, detailed_times, simple_times
 from .packets import destinations, link_up, network_actions
 from .relays import relay_parameters, with_relays
 
 if TYPE_CHECKING:
     from ...trace.spike_trace import SpikeTrace
 
-Ints = NDArray[np.int64]
-Flags = NDArray[np.uint8] | NDArray[np.uint16]  # spikes of each neuron in each step: one, or n unit events of the input
 Key = tuple[str, str, str]  # layer, component, action
 MACHINE = "machine"  # in place of a layer, for times that belong to all
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ...network.connections import Ints
+
+Reals = NDArray[np.float64]
+Flags = NDArray[np.uint8] | NDArray[np.uint16]  # neurons of each step: one, or n unit events of the input
+Seconds = tuple[float, float, float, float]  # access, update, spike, packet out
 LINKS = 4  # east, west, north, south; then one port per core of the tile
 
 
@@ -39,31 +43,31 @@ class Traffic:
         Seconds of the hops of one such packet on an empty mesh.
     """
 
-    place: NDArray[np.int64]
-    copies: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    target: NDArray[np.int64]
-    packets: NDArray[np.int64]
-    processing: NDArray[np.float64]
-    hop_seconds: NDArray[np.float64]
+    place: Ints
+    copies: Ints
+    starts: Ints
+    target: Ints
+    packets: Ints
+    processing: Reals
+    hop_seconds: Reals
 
 
 @njit(cache=True, nogil=True)
 def simple_times(
-    fired: Any,
-    updated: Any,
-    place: Any,
-    copies: Any,
-    starts: Any,
-    target: Any,
-    packets: Any,
-    processing: Any,
+    fired: Flags,
+    updated: Flags,
+    place: Ints,
+    copies: Ints,
+    starts: Ints,
+    target: Ints,
+    packets: Ints,
+    processing: Reals,
     cores: int,
-    seconds: Any,
-) -> Any:
+    seconds: Seconds,
+) -> Reals:
     """Longest of all cores' generating and processing times, per step of ``fired`` (steps, neurons) uint8.
 
-    ``seconds`` is (access, update, spike, packet out). An input that stands for n unit events has n in ``fired``.
+    An input that stands for n unit events has n in ``fired``.
     """
     access, update, spike, packet_out = seconds
     steps, neurons = fired.shape
@@ -84,21 +88,21 @@ def simple_times(
 
 @njit(cache=True, nogil=True)
 def detailed_times(
-    fired: Any,
-    updated: Any,
-    place: Any,
-    copies: Any,
-    starts: Any,
-    target: Any,
-    packets: Any,
-    processing: Any,
-    hop_seconds: Any,
-    x: Any,
-    y: Any,
-    port: Any,
+    fired: Flags,
+    updated: Flags,
+    place: Ints,
+    copies: Ints,
+    starts: Ints,
+    target: Ints,
+    packets: Ints,
+    processing: Reals,
+    hop_seconds: Reals,
+    x: Ints,
+    y: Ints,
+    port: Ints,
     buffer: int,
-    seconds: Any,
-) -> Any:
+    seconds: Seconds,
+) -> Reals:
     """Time until the last packet is processed, per step; ``x``, ``y``, ``port`` (cores,) place each core."""
     steps, neurons = fired.shape
     times = np.zeros(steps)
@@ -117,8 +121,16 @@ def detailed_times(
 
 @njit(cache=True, nogil=True)
 def _generate(
-    fired: Any, updated: Any, place: Any, copies: Any, starts: Any, packets: Any, cores: int, total: int, seconds: Any
-) -> Any:
+    fired: Flags,
+    updated: Flags,
+    place: Ints,
+    copies: Ints,
+    starts: Ints,
+    packets: Ints,
+    cores: int,
+    total: int,
+    seconds: Seconds,
+) -> tuple[Ints, Ints, Reals, Reals]:
     """Each core's packets of one step in the order it sends them, and what is left for it to do after the last.
 
     Returns the bounds of each core's queue, and per packet its destination entry and the time to generate it.
@@ -149,16 +161,16 @@ def _generate(
 
 @njit(cache=True, nogil=True)
 def _deliver(
-    bounds: Any,
-    ways: Any,
-    generation: Any,
-    idle: Any,
-    target: Any,
-    processing: Any,
-    hop_seconds: Any,
-    x: Any,
-    y: Any,
-    port: Any,
+    bounds: Ints,
+    ways: Ints,
+    generation: Reals,
+    idle: Reals,
+    target: Ints,
+    processing: Reals,
+    hop_seconds: Reals,
+    x: Ints,
+    y: Ints,
+    port: Ints,
     buffer: int,
 ) -> float:
     """Send all packets of one step in the order of their times, and return when the last is processed."""
@@ -219,7 +231,7 @@ def _deliver(
 
 
 @njit(cache=True, nogil=True)
-def _occupy(density: Any, x: Any, y: Any, port: Any, core: int, to: int, sign: float) -> float:
+def _occupy(density: Reals, x: Ints, y: Ints, port: Ints, core: int, to: int, sign: float) -> float:
     """Density along the route from a core to another, x first; its links then gain ``sign`` shares of a packet.
 
     The first link is the core's own port at its router; every further router is entered by the link travelled last.

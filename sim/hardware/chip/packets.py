@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...network.connections import Ints
 from ...network.layers import INPUT
 from ...network.workload import Workload
 from ..mesh import Event
 from .core_mapping import CoreMap, reached, readers, unit
 from .network_on_chip import Traffic
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from ...network.workload import Workload
 from ...replay.parameters import LayerParameters, Prepared, Real
 from ...replay.populations import populations
 from ...replay.replay import ReplayResult
-from ..mesh import Event
+from ..mesh import Event, Latency
 from .core_mapping import CoreMap, Run, map_to_cores, unit
 from .sanafe_run import replayed, run_steps, spread_biases
 
@@ -131,24 +131,9 @@ def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: i
     """The chip as SANA-FE nests it: tiles, cores, and the five units of each core, in joule and seconds."""
     latency, mesh = machine.latency_s, machine.mesh
     assert latency is not None  # checked before
-
-    def event(energy: str, time: str, price: str, seconds: float) -> dict[str, float]:
-        return {f"energy_{energy}": _joule(prices_pj[price]), f"latency_{time}": seconds}
-
     hops: dict[str, float] = {}
     for letter, name in WAYS.items():
-        hops |= event(f"{name}_hop", f"{name}_hop", f"hop.{letter}", getattr(latency.hop, letter))
-    soma = event("access_neuron", "access_neuron", "neuron_access", latency.neuron_access)
-    soma |= event("update_neuron", "update_neuron", "neuron_update", latency.neuron_update)
-    soma |= event("spike_out", "spike_out", "spike", latency.spike)
-    synapses = [
-        _unit(
-            name,
-            event("process_spike", "process_spike", f"synop.{name}", getattr(latency.synop, name)),
-            "current_based",
-        )
-        for name in UNITS
-    ]
+        hops |= _event(f"{name}_hop", prices_pj[f"hop.{letter}"], getattr(latency.hop, letter))
     core = {
         "name": f"core[0..{mesh.cores_per_tile - 1}]",
         "attributes": {
@@ -156,14 +141,7 @@ def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: i
             "buffer_inside_unit": False,
             "max_neurons_supported": machine.core.max_neurons,
         },
-        "axon_in": [_unit("axon_in", event("message_in", "message_in", "packet_in", latency.packet_in))],
-        "synapse": synapses,
-        "dendrite": [_unit("dendrite", {"energy_update": 0.0, "latency_update": 0.0}, "accumulator")],
-        "soma": [
-            _unit("lif", soma, "leaky_integrate_fire"),
-            _unit(f"source[0..{input_units - 1}]", dict.fromkeys(soma, 0.0), "input"),
-        ],
-        "axon_out": [_unit("axon_out", event("message_out", "message_out", "packet_out", latency.packet_out))],
+        **_units(latency, prices_pj, input_units),
     }
     chip = {
         "topology": "mesh",
@@ -175,6 +153,30 @@ def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: i
     }
     tile = {"name": f"tile[0..{mesh.tiles - 1}]", "attributes": hops, "core": [core]}
     return {"architecture": {"name": "chip", "attributes": chip, "tile": [tile]}}
+
+
+def _units(latency: Latency, prices_pj: Mapping[str, float], input_units: int) -> dict[str, Any]:
+    """What one core holds: where packets come in, synapses, dendrite, soma, and where packets go out."""
+    soma = _event("access_neuron", prices_pj["neuron_access"], latency.neuron_access)
+    soma |= _event("update_neuron", prices_pj["neuron_update"], latency.neuron_update)
+    soma |= _event("spike_out", prices_pj["spike"], latency.spike)
+    synapses = {
+        name: _event("process_spike", prices_pj[f"synop.{name}"], getattr(latency.synop, name)) for name in UNITS
+    }
+    return {
+        "axon_in": [_unit("axon_in", _event("message_in", prices_pj["packet_in"], latency.packet_in))],
+        "synapse": [_unit(name, figures, "current_based") for name, figures in synapses.items()],
+        "dendrite": [_unit("dendrite", {"energy_update": 0.0, "latency_update": 0.0}, "accumulator")],
+        "soma": [
+            _unit("lif", soma, "leaky_integrate_fire"),
+            _unit(f"source[0..{input_units - 1}]", dict.fromkeys(soma, 0.0), "input"),
+        ],
+        "axon_out": [_unit("axon_out", _event("message_out", prices_pj["packet_out"], latency.packet_out))],
+    }
+
+
+def _event(name: str, price_pj: float, seconds: float) -> dict[str, float]:
+    return {f"energy_{name}": _joule(price_pj), f"latency_{name}": seconds}
 
 
 def _unit(name: str, figures: dict[str, float], model: str | None = None) -> dict[str, Any]:

@@ -36,13 +36,12 @@ from numpy.typing import NDArray
 from ...counting.layer_counts import Counts, SynapticCounts, delayed
 from ...counting.operations import LayerOperations, OperationCounts
 from ...network.neuron_models import NEURON_MODELS
-from ...network.workload import INPUT, Layer, Workload
+from ...network.workload import Layer, Workload
 from ..architecture import Compute, Grid, Memory
 from .dataflow import MatrixShape, Schedule, matrix_shape
-from .load_sharing import Sharing
+from .layer_walk import Work, walk_layers
 from .placement import Placement, convolved_once, place
 from .shared_actions import (
-    OMITTED,
     Actions,
     Add,
     Amounts,
@@ -60,8 +59,14 @@ from .shared_actions import (
     weight_loads,
     words,
 )
-from .spike_buffers import SpikeTraffic, spike_traffic
-from .weightless import AddingOnArray, PassingOn, omitted, rescales
+from .spike_buffers import SpikeTraffic
+from .weightless import AddingOnArray, PassingOn, rescales
+
+INSIDE_THE_ARRAY = {
+    "idle and gated elements": "no source for an element that only passes its operands on",
+    "registers of the array": "sums and operands inside an element: no figure at 45 nm; at 65 nm SATA's simulator "
+    "has 0.06 pJ per access of 32 bits",
+}
 
 
 def dense_actions(
@@ -79,35 +84,19 @@ def dense_actions(
     for layer in workload.layers:
         check_layer(layer, workload, grid)
     placement, states = place(workload, grid, operations.steps), _place_states(workload, grid, operations.steps)
-    sharing, batch = Sharing(workload, grid, placement, (operations.steps, operations.samples)), grid.hardware_batch
-    counts: dict[Key, Counts] = {}  # of a whole batch, until the end
-    seconds: dict[str, NDArray[np.float64]] = {}
-    buffers = spike_traffic(operations, grid)
-    buffers[INPUT].charge(counts, INPUT, "write", batch * buffers[INPUT].words)
-    for layer in workload.layers:
-        own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
-        common = layer, own, workload, grid
-        stepwise = layer.name in _stepwise(workload)
-        work: _LayerOnArray | AddingOnArray | PassingOn
+    self_connected = _stepwise(workload)
+
+    def work_on(
+        layer: Layer, own: LayerOperations, sources: list[SpikeTraffic], signals: Mapping[str, SpikeTraffic]
+    ) -> Work:
+        common, stepwise = (layer, own, workload, grid), layer.name in self_connected
         if layer.weights:
-            work = _LayerOnArray(*common, placement, states[layer.name], sources[0], stepwise)
-        elif layer.neuron is None and layer.joins is None:
-            work = PassingOn(*common, sources, states[layer.name], buffers[layer.name])
-        else:
-            work = AddingOnArray(*common, sources, states[layer.name], placement, stepwise)
-        for (component, action), value in work.actions().items():
-            counts[layer.name, component, action] = value
-        for source, moved in zip(sources, work.input_words, strict=True):
-            source.charge(counts, layer.name, "read", batch * moved)
-        if layer.name in buffers:
-            buffers[layer.name].charge(counts, layer.name, "write", batch * buffers[layer.name].words)
-        seconds[layer.name] = work.seconds(sharing.actions(counts, layer.name))
-    inside = {
-        "idle and gated elements": "no source for an element that only passes its operands on",
-        "registers of the array": "sums and operands inside an element: no figure at 45 nm; at 65 nm SATA's simulator "
-        "has 0.06 pJ per access of 32 bits",
-    }
-    return sharing.per_inference(counts), seconds, OMITTED | inside | sharing.omitted | omitted(workload)
+            return _LayerOnArray(*common, placement, states[layer.name], sources[0], stepwise)
+        if layer.neuron is None and layer.joins is None:
+            return PassingOn(*common, sources, states[layer.name], signals[layer.name])
+        return AddingOnArray(*common, sources, states[layer.name], placement, stepwise)
+
+    return walk_layers(operations, grid, placement, work_on, INSIDE_THE_ARRAY)
 
 
 def pair_counts(layer: Layer, synaptic: SynapticCounts, compute: Compute) -> tuple[Counts, Counts]:

@@ -20,12 +20,11 @@ from ...counting.layer_counts import Counts, delayed
 from ...counting.neuron_operations import multiplies_branch
 from ...counting.operations import KernelWords, LayerOperations, OperationCounts
 from ...errors import InvalidInput
-from ...network.workload import INPUT, Layer, Workload
+from ...network.workload import Layer, Workload
 from ..architecture import Grid, Memory
-from .load_sharing import Sharing
+from .layer_walk import Work, walk_layers
 from .placement import Placement, convolved_once, keeps_current, place
 from .shared_actions import (
-    OMITTED,
     Actions,
     Add,
     Amounts,
@@ -43,8 +42,8 @@ from .shared_actions import (
     weight_loads,
     words,
 )
-from .spike_buffers import spike_traffic
-from .weightless import PassingOn, arrivals, omitted, rescales
+from .spike_buffers import SpikeTraffic
+from .weightless import PassingOn, arrivals, rescales
 
 
 def scatter_actions(
@@ -57,29 +56,17 @@ def scatter_actions(
         _check_kernels(layer, grid)
     operations = as_delivered(operations, grid.dataflow.graded)
     placement = place(workload, grid, operations.steps)
-    sharing, batch = Sharing(workload, grid, placement, (operations.steps, operations.samples)), grid.hardware_batch
-    counts: dict[Key, Counts] = {}  # of a whole batch, until the end
-    seconds: dict[str, NDArray[np.float64]] = {}
-    buffers = spike_traffic(operations, grid)
-    buffers[INPUT].charge(counts, INPUT, "write", batch * buffers[INPUT].words)
-    for layer in workload.layers:
-        own, sources = operations.layers[layer.name], [buffers[name] for name in layer.sources]
-        work: _LayerOnScatter | PassingOn
+
+    def work_on(
+        layer: Layer, own: LayerOperations, sources: list[SpikeTraffic], signals: Mapping[str, SpikeTraffic]
+    ) -> Work:
         if layer.neuron is None and layer.joins is None:
             states = placement.potential[layer.name]
-            work = PassingOn(layer, own, workload, grid, sources, states, buffers[layer.name])
-        else:
-            work = _LayerOnScatter(layer, own, workload, grid, placement)
-        for (component, action), value in work.actions().items():
-            counts[layer.name, component, action] = value
-        for source in sources:
-            moved = placement.passes[layer.name] * delayed(source.words, layer.delay)
-            source.charge(counts, layer.name, "read", batch * moved)
-        if layer.name in buffers:
-            buffers[layer.name].charge(counts, layer.name, "write", batch * buffers[layer.name].words)
-        seconds[layer.name] = work.seconds(sharing.actions(counts, layer.name))
+            return PassingOn(layer, own, workload, grid, sources, states, signals[layer.name])
+        return _LayerOnScatter(layer, own, workload, grid, sources, placement)
+
     pooling = {"pooling adds": "event scatter pools by address arithmetic into the pooled potential"}
-    return sharing.per_inference(counts), seconds, OMITTED | pooling | sharing.omitted | omitted(workload)
+    return walk_layers(operations, grid, placement, work_on, pooling)
 
 
 def _check_kernels(layer: Layer, grid: Grid) -> None:
@@ -103,11 +90,18 @@ class _LayerOnScatter:
     operations: LayerOperations
     workload: Workload
     grid: Grid
+    sources: list[SpikeTraffic]
     placement: Placement
     shape: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", self.operations.synaptic.all_weights.shape)
+
+    @property
+    def input_words(self) -> list[Counts]:
+        """A list of events is read as often as the layer's weights pass through the memory."""
+        passes = self.placement.passes[self.layer.name]
+        return [passes * delayed(source.words, self.layer.delay) for source in self.sources]
 
     @property
     def rows(self) -> Counts:

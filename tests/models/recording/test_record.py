@@ -22,7 +22,7 @@ from spikejoule.models.training.fit import network_config
 from spikejoule.models.training.train import train
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.replay.parameter_file import PARAMETERS, load_parameters
-from spikejoule.sim.replay.replay import compare, replay
+from spikejoule.sim.replay.replay import compare_spikes, replay
 from torch import nn
 
 STEPS, SAMPLES = 3, 45  # more than one chunk, and not a whole number of them
@@ -246,7 +246,9 @@ def test_what_a_replay_needs_is_written_beside_a_runs_trace(run):
     parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
     split = load_dataset("digits", 2).test
     inputs = np.repeat(split.inputs.swapaxes(0, 1), 2, axis=0)
-    held = compare(replay(trace.workload, parameters, inputs), {name: trace.read(name) for name in ("conv1", "conv3")})
+    held = compare_spikes(
+        replay(trace.workload, parameters, inputs), {name: trace.read(name) for name in ("conv1", "conv3")}
+    )
     assert sum(each.differing for each in held.mismatch.values()) < 1e-4 * trace.read("conv1").size  # float32 ties
 
 
@@ -269,7 +271,7 @@ def test_a_float32_recording_is_replayed_in_float64(network, residual, tmp_path)
     parameters = load_parameters(run.path / PARAMETERS, trace.workload, trace.steps)
     inputs = np.repeat(data.test.inputs.swapaxes(0, 1), 2, axis=0)
     result = replay(trace.workload, parameters, inputs)
-    held = compare(result, {name: trace.read(name) for name in result.spikes})
+    held = compare_spikes(result, {name: trace.read(name) for name in result.spikes})
     places = sum(each.places for each in held.mismatch.values())
     assert sum(each.recorded for each in held.mismatch.values()) > 0.01 * places
     assert sum(each.differing for each in held.mismatch.values()) < 1e-4 * places

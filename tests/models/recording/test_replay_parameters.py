@@ -15,7 +15,7 @@ from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.replay_parameters import replay_parameters
 from spikejoule.models.training.derive import to_int8
 from spikejoule.sim.errors import InvalidInput
-from spikejoule.sim.replay.replay import compare, replay
+from spikejoule.sim.replay.replay import compare_spikes, replay
 from spikejoule.sim.replay.state_width import in_state_units
 from torch import nn
 
@@ -54,7 +54,7 @@ def emitted(model, x):
 def mismatches(model, parameters):
     spikes, predictions = emitted(model, inputs())
     result = replay(model.workload(), parameters, inputs())
-    held = compare(result, spikes)
+    held = compare_spikes(result, spikes)
     # there is something to miss
     assert all(0.005 < each.recorded / each.places < 0.9 for each in held.mismatch.values())
     return sum(each.differing for each in held.mismatch.values()), int((result.predictions != predictions).sum())
@@ -129,7 +129,7 @@ def meets(model):
     with torch.no_grad():
         logits = model(torch.from_numpy(x).double()).numpy()
     result = replay(model.workload(), replay_parameters(model), x)
-    held = compare(result, spikes)
+    held = compare_spikes(result, spikes)
     assert set(held.mismatch) == set(model.blocks)
     assert sum(each.recorded for each in held.mismatch.values()) > 0
     assert differing(held) == 0
@@ -172,7 +172,7 @@ def test_a_wide_fixed_point_has_every_spike_of_float64(name, residual, gate):
     x, parameters, workload = some_input(model), replay_parameters(model), model.workload()
     scaled, numbers = in_state_units(workload, parameters, 40, model.config.steps, headroom=4000)
     fixed = replay(workload, scaled, x, number=numbers)
-    assert differing(compare(fixed, replay(workload, parameters, x).spikes)) == 0
+    assert differing(compare_spikes(fixed, replay(workload, parameters, x).spikes)) == 0
     assert sum(int(counts.sum()) for counts in fixed.saturated.values()) == 0
 
 
@@ -184,7 +184,7 @@ def test_narrow_states_of_a_residual_network_are_cut_and_differ(residual):
     shares = {}
     for bits in (6, 16):
         scaled, numbers = in_state_units(workload, parameters, bits, model.config.steps)
-        shares[bits] = differing(compare(replay(workload, scaled, x, number=numbers), exact))
+        shares[bits] = differing(compare_spikes(replay(workload, scaled, x, number=numbers), exact))
     assert shares[16] < 0.05 * sum(spikes.size for spikes in exact.values())
     assert shares[6] > 2 * shares[16]
 

@@ -15,7 +15,7 @@ from spikejoule.sim.network.layers import Layer
 from spikejoule.sim.network.passing_layers import Identity
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
 from spikejoule.sim.replay.parameters import FixedPoint, LayerParameters, Number, Real, binary_weights
-from spikejoule.sim.replay.replay import compare, replay
+from spikejoule.sim.replay.replay import compare_spikes, replay
 
 STEPS, SAMPLES = 5, 3
 
@@ -263,7 +263,7 @@ def test_comparison_counts_disagreements(rng, spikes):
     result = replay(net, parameters_for(net, rng), spikes)
     recorded = {"conv": result.spikes["conv"].copy()}
     recorded["conv"][0, 0, 0, 0, :2] ^= True
-    held = compare(result, recorded, labels=result.predictions)
+    held = compare_spikes(result, recorded, labels=result.predictions)
     total = int(recorded["conv"].sum())
     mismatch = held.mismatch["conv"]
     assert (mismatch.differing, mismatch.per_spike, held.accuracy) == (2, 2 / total, 1.0)

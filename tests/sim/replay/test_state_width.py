@@ -8,7 +8,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.passing_layers import Identity
 from spikejoule.sim.network.workload import Add, AveragePool, Conv2d, Linear, RecurrentLinear, Workload
 from spikejoule.sim.replay.parameters import LayerParameters
-from spikejoule.sim.replay.replay import compare, replay
+from spikejoule.sim.replay.replay import compare_spikes, replay
 from spikejoule.sim.replay.state_width import READOUT_BITS, in_state_units
 
 STEPS, SAMPLES = 6, 4
@@ -108,7 +108,7 @@ def test_a_wide_state_gives_the_spikes_of_float64(gate, rng):
     net = stack("binary", gate)
     own, x = parameters_for(net, rng), spikes(rng)
     scaled, numbers = in_state_units(net, own, 36, STEPS)
-    held = compare(replay(net, scaled, x, number=numbers), replay(net, own, x).spikes)
+    held = compare_spikes(replay(net, scaled, x, number=numbers), replay(net, own, x).spikes)
     assert [each.differing for each in held.mismatch.values()] == [0, 0]
 
 
@@ -117,7 +117,7 @@ def test_narrow_states_differ_and_say_so(rng):
     own, x = parameters_for(net, rng), spikes(rng)
     scaled, numbers = in_state_units(net, own, 4, STEPS)
     result = replay(net, scaled, x, number=numbers)
-    assert compare(result, replay(net, own, x).spikes).mismatch["next"].differing > 0
+    assert compare_spikes(result, replay(net, own, x).spikes).mismatch["next"].differing > 0
 
 
 def test_a_readout_is_wider_and_cannot_overflow(rng):
