@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,12 +102,7 @@ def sweep(
     rows = []
     for rate in rates:
         of_signals = dict.fromkeys(workload.signals, rate) | ({} if input_rate is None else {INPUT: input_rate})
-        drawing: dict[str, Any] = {"rates": of_signals, "steps": max(steps), "samples": samples, "seed": seed}
-        common = bernoulli_counts(workload, **drawing)
-        drawn = {
-            bits: bernoulli_counts(variant, **drawing) if _other_zeros(variant, workload) else common
-            for bits, variant in variants.items()
-        }
+        drawn = _drawn(workload, variants, of_signals, max(steps), samples, seed)
         rows += [
             {"rate": rate, "steps": kept, "weight_bits": bits, "memory_bytes": size, **_figures(counts, machine)}
             for kept in steps
@@ -118,6 +112,24 @@ def sweep(
         ]
     whole = dict.fromkeys(["weight_bits", "memory_bytes"], "Int64") | {"resident": "boolean"}
     return pd.DataFrame(rows).astype(whole)
+
+
+def _drawn(
+    workload: Workload,
+    variants: Mapping[int | None, Workload],
+    rates: Mapping[str, float],
+    steps: int,
+    samples: int,
+    seed: int,
+) -> dict[int | None, OperationCounts]:
+    """Counts of one drawing for every width of the weights; zeros of their own are all that makes them differ."""
+    common = bernoulli_counts(workload, rates, steps=steps, samples=samples, seed=seed)
+    return {
+        bits: bernoulli_counts(variant, rates, steps=steps, samples=samples, seed=seed)
+        if _other_zeros(variant, workload)
+        else common
+        for bits, variant in variants.items()
+    }
 
 
 def with_weight_bits(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,30 +17,29 @@ from .aedat import read_aedat3, read_aedat4, read_dvs128
 from .frames import EventSource, Recordings
 from .sources import Source, local
 
+
+class TonicRecordings(Protocol):
+    """What tonic's data sets have in common."""
+
+    data: Sequence[str]
+    targets: Sequence[int]
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.void], int]: ...
+
+
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def parts_of_nmnist(source: Source, folder: Path) -> dict[str, Recordings] | None:
     """N-MNIST: ``NMNIST/Train/<digit>/*.bin`` and ``NMNIST/Test/…``."""
-    found = {name: sorted((folder / "NMNIST" / name).glob("*/*.bin")) for name in ("Train", "Test")}
-    if not all(found.values()):
-        return None
-    published = {"Train": 60_000, "Test": 10_000}
-    return {
-        name.lower(): _through_tonic(local(source, folder, train=name == "Train"), tuple(files), published[name])
-        for name, files in found.items()
-    }
+    return _tonic_parts(source, folder, "NMNIST/{}/*/*.bin", {"Train": 60_000, "Test": 10_000})
 
 
 def parts_of_dvs_gesture(source: Source, folder: Path) -> dict[str, Recordings] | None:
     """DVS128 Gesture: tonic's ``DVSGesture/ibmGestureTrain/…npy``, or the published ``DvsGesture/*.aedat``."""
-    found = {name: sorted((folder / "DVSGesture" / f"ibmGesture{name}").glob("*/*.npy")) for name in ("Train", "Test")}
-    if all(found.values()):
-        published = {"Train": 1077, "Test": 264}
-        return {
-            name.lower(): _through_tonic(local(source, folder, train=name == "Train"), tuple(files), published[name])
-            for name, files in found.items()
-        }
+    parts = _tonic_parts(source, folder, "DVSGesture/ibmGesture{}/*/*.npy", {"Train": 1077, "Test": 264})
+    if parts is not None:
+        return parts
     original = folder / "DvsGesture"
     lists = {"train": original / "trials_to_train.txt", "test": original / "trials_to_test.txt"}
     if not all(path.is_file() for path in lists.values()):
@@ -113,7 +112,20 @@ def parts_of_shd(source: Source, folder: Path) -> dict[str, Recordings] | None:
     return parts
 
 
-def _through_tonic(recordings: Any, files: tuple[Path, ...], published: int) -> Recordings:
+def _tonic_parts(
+    source: Source, folder: Path, places: str, published: Mapping[str, int]
+) -> dict[str, Recordings] | None:
+    """Both parts of a data set as tonic lays it out, their names put into ``places``; None if one has no files."""
+    found = {name: tuple(sorted(folder.glob(places.format(name)))) for name in published}
+    if not all(found.values()):
+        return None
+    return {
+        name.lower(): _by_name(local(source, folder, train=name == "Train"), files, published[name])
+        for name, files in found.items()
+    }
+
+
+def _by_name(recordings: TonicRecordings, files: tuple[Path, ...], published: int) -> Recordings:
     """The recordings of a tonic data set in the order of their names: tonic's follows the file system."""
     order = sorted(range(len(recordings.data)), key=lambda index: _natural(Path(recordings.data[index])))
     labels = np.array([recordings.targets[index] for index in order], np.int64)
@@ -125,9 +137,8 @@ def _names(paths: Sequence[Path]) -> Callable[[int], str]:
     return lambda index: str(paths[index])
 
 
-def _read_tonic(recordings: Any, index: int) -> NDArray[np.void]:
-    events: NDArray[np.void] = recordings[index][0]
-    return events
+def _read_tonic(recordings: TonicRecordings, index: int) -> NDArray[np.void]:
+    return recordings[index][0]
 
 
 def _read_file(read: Callable[[Path], NDArray[np.void]], paths: tuple[Path, ...], index: int) -> NDArray[np.void]:

@@ -109,12 +109,8 @@ def split_dataset(
     """
     from sklearn.model_selection import train_test_split
 
-    if len(inputs) == 0 or (test is not None and len(test) == 0):
-        raise InvalidInput(f"data set {name!r} is empty: there is nothing to train on or to measure; check its files")
     labels = np.asarray(labels, np.int64)
-    largest = max(int(labels.max()), 0 if test is None else int(test.labels.max()))
-    if classes is not None and largest >= classes:
-        raise InvalidInput(f"data set {name!r}: a label is {largest}; it must be below {classes}; check its files")
+    _check_labels(name, labels, test, classes)
     _check_fold(name, fold, portions, test)
     try:
         if test is None:
@@ -138,6 +134,14 @@ def split_dataset(
         validation=Split(select(inputs, validation), labels[validation]),
         test=test,
     )
+
+
+def _check_labels(name: str, labels: NDArray[np.int64], test: Split | None, classes: int | None) -> None:
+    if len(labels) == 0 or (test is not None and len(test) == 0):
+        raise InvalidInput(f"data set {name!r} is empty: there is nothing to train on or to measure; check its files")
+    largest = max(int(labels.max()), 0 if test is None else int(test.labels.max()))
+    if classes is not None and largest >= classes:
+        raise InvalidInput(f"data set {name!r}: a label is {largest}; it must be below {classes}; check its files")
 
 
 def _check_fold(name: str, fold: int | None, portions: int, test: Split | None) -> None:

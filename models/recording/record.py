@@ -137,15 +137,7 @@ def _record_run(
         if found is not None:
             _write_parameters(run, found)
             return found
-    source = config.dataset if data is None else "given data"
-    about: dict[str, Any] = {
-        "run": run.hash,
-        "variant": run.variant,
-        "seed": config.seed,
-        "dataset": source,
-        "split": split,
-    }
-    about["config"] = config_to_dict(config)
+    about = _origin(run, config.dataset if data is None else "given data", split)
     label, total = f"{run.variant}, seed {config.seed}", 0
     if data is None:
         present = config_data(config)
@@ -153,11 +145,17 @@ def _record_run(
         part = present.split(split)
         data, total = _batches(part, config.steps), len(part)
     session = _Session(run.model(), config.steps, "", _whole)
-    session.write(data, target, {**about, "versions": versions()}, True, _reporter(progress, label, total))
+    session.write(data, target, about, True, _reporter(progress, label, total))
     trace = SpikeTrace.open(target)
     if own:
         _write_parameters(run, trace)
     return trace
+
+
+def _origin(run: Run, dataset: str, split: str) -> dict[str, object]:
+    """What a trace keeps of where it comes from."""
+    of_run = {"run": run.hash, "variant": run.variant, "seed": run.config.seed, "dataset": dataset, "split": split}
+    return {**of_run, "config": config_to_dict(run.config), "versions": versions()}
 
 
 def _write_parameters(run: Run, trace: SpikeTrace) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,24 @@ def find_divergence(objective: Objective, inputs: Tensor, labels: Tensor) -> str
     for name, parameter in objective.network.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             return f"the weights of layer {_layer(name)!r} ({name})"
-    found: list[str] = []
     currents: dict[str, Tensor] = {}
+    with _watching(objective, currents) as found:
+        objective.zero_grad()
+        loss, _ = objective(inputs, labels)
+    if found:
+        return found[0]
+    if not bool(torch.isfinite(loss)):
+        return "the loss, with all currents still finite,"
+    loss.backward()
+    return _in_gradients(objective, currents)
 
-    def watch(name: str) -> Any:
+
+@contextmanager
+def _watching(objective: Objective, currents: dict[str, Tensor]) -> Iterator[list[str]]:
+    """Keeps the current of every layer while the network runs; yields what was found in currents and potentials."""
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, arguments: tuple[Tensor, ...], spikes: Tensor) -> None:
             current = arguments[0]
             current.retain_grad()
@@ -48,16 +63,14 @@ def find_divergence(objective: Objective, inputs: Tensor, labels: Tensor) -> str
     populations = {_layer(name): m for name, m in objective.network.named_modules() if name.endswith(".neurons")}
     hooks = [module.register_forward_hook(watch(name)) for name, module in populations.items()]
     try:
-        objective.zero_grad()
-        loss, _ = objective(inputs, labels)
+        yield found
     finally:
         for handle in hooks:
             handle.remove()
-    if found:
-        return found[0]
-    if not bool(torch.isfinite(loss)):
-        return "the loss, with all currents still finite,"
-    loss.backward()
+
+
+def _in_gradients(objective: Objective, currents: dict[str, Tensor]) -> str | None:
+    """The first gradient that is not finite: of currents from the last layer on, then of parameters."""
     for name, current in reversed(currents.items()):
         if current.grad is not None and (step := _first_step(current.grad.flip(0))) is not None:
             last = len(current) + 1 - step

@@ -95,16 +95,8 @@ def _epochs(
             if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
                 raise stepper.divergence(None, f"in the last optimiser step of epoch {now.epoch}")
             validation = evaluate(model, data.validation)
-        loss, penalty, hits = now.sums
-        rows = [
-            LogRow(now.epoch, "", "train_loss", loss / steps),
-            LogRow(now.epoch, "", "train_accuracy", hits / len(chosen)),
-            LogRow(now.epoch, "", "learning_rate", rate_at(config, first, steps * config.epochs)),
-            *validation_rows(now.epoch, validation),
-            *_weight_rows(now.epoch, stepper.monitor),
-        ]
-        if config.rate_penalty > 0:
-            rows.append(LogRow(now.epoch, "", "train_rate_penalty", penalty / steps))
+        rate = rate_at(config, first, steps * config.epochs)
+        rows = _epoch_rows(config, now, steps, len(chosen), rate, validation, stepper.monitor)
         if config.patience is not None:
             if (merit := _merit(validation)) > (now.best or (-1.0,)):
                 now.best, now.best_epoch = merit, now.epoch
@@ -156,6 +148,29 @@ def network_config(config: TrainConfig, data: Dataset) -> NetworkConfig:
         leak=config.leak,
         residual=config.residual,
     )
+
+
+def _epoch_rows(
+    config: TrainConfig,
+    now: Position,
+    steps: int,
+    samples: int,
+    rate: float,
+    validation: Evaluation,
+    monitor: WeightMonitor,
+) -> list[LogRow]:
+    """What an epoch of so many optimiser steps and samples came to; ``rate`` is its first learning rate."""
+    loss, penalty, hits = now.sums
+    rows = [
+        LogRow(now.epoch, "", "train_loss", loss / steps),
+        LogRow(now.epoch, "", "train_accuracy", hits / samples),
+        LogRow(now.epoch, "", "learning_rate", rate),
+        *validation_rows(now.epoch, validation),
+        *_weight_rows(now.epoch, monitor),
+    ]
+    if config.rate_penalty > 0:
+        rows.append(LogRow(now.epoch, "", "train_rate_penalty", penalty / steps))
+    return rows
 
 
 def _merit(validation: Evaluation) -> tuple[float, float]:

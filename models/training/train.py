@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,6 +25,9 @@ from .derive import derive
 from .devices import make_accelerator
 from .evaluate import LogRow
 from .fit import fit, network_config
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Progress = Callable[[str, int, int], None]  # label, epochs done, epochs in all
 CHECKPOINT_S = 30.0
@@ -97,32 +100,50 @@ def train(
         return derive(base, config.derived, runs=runs, data=data)
     check_writable(runs)
     label, epoch = f"{config.variant}, seed {config.seed}", 0
+
+    def told(done: int) -> None:
+        nonlocal epoch
+        epoch = done
+        if progress is not None:
+            progress(label, done, config.epochs)
+
     accelerator = make_accelerator(device, config.precision, config.accumulate)
-    log: list[LogRow] = []
-    with ExitStack() as stack:
-        write_scalars = stack.enter_context(_tensorboard(tensorboard))
-        try:
+    try:
+        with _tensorboard(tensorboard) as write_scalars:
             data = config_data(config) if data is None else data
-            start = None if config.warm_start is None else _start_weights(config, data, runs)
-            model, epochs = fit(config, data, accelerator=accelerator, start=start, file=file)
-            for epoch, rows in epochs:
-                log += rows
-                write_scalars(rows)
-                if progress is not None:
-                    progress(label, epoch, config.epochs)
-            accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
-                if find_run(config, runs) is None:  # another process may have trained the same meanwhile
-                    save_run(config, model, log, runs, data=data)
-                file.discard()
-            accelerator.wait_for_everyone()
-            return Run.open(Path(runs) / config.hash)
-        except KeyboardInterrupt:
-            kept = "its last checkpoint is kept: train again to go on" if file.path.exists() else "nothing was written"
-            raise KeyboardInterrupt(
-                f"training of {label} was stopped in epoch {epoch + 1} of {config.epochs}; {kept}, "
-                f"finished runs in {str(runs)!r} are whole"
-            ) from None
+            return _train_and_save(config, data, runs, file, accelerator, told, write_scalars)
+    except KeyboardInterrupt:
+        kept = "its last checkpoint is kept: train again to go on" if file.path.exists() else "nothing was written"
+        raise KeyboardInterrupt(
+            f"training of {label} was stopped in epoch {epoch + 1} of {config.epochs}; {kept}, "
+            f"finished runs in {str(runs)!r} are whole"
+        ) from None
+
+
+def _train_and_save(
+    config: TrainConfig,
+    data: Dataset,
+    runs: str | Path,
+    file: CheckpointFile,
+    accelerator: Accelerator,
+    told: Callable[[int], None],
+    write_scalars: Callable[[list[LogRow]], None],
+) -> Run:
+    """Every epoch, told and shown as it ends, and the run that the main process writes in the end."""
+    log: list[LogRow] = []
+    start = None if config.warm_start is None else _start_weights(config, data, runs)
+    model, epochs = fit(config, data, accelerator=accelerator, start=start, file=file)
+    for epoch, rows in epochs:
+        log += rows
+        write_scalars(rows)
+        told(epoch)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        if find_run(config, runs) is None:  # another process may have trained the same meanwhile
+            save_run(config, model, log, runs, data=data)
+        file.discard()
+    accelerator.wait_for_everyone()
+    return Run.open(Path(runs) / config.hash)
 
 
 def _start_weights(config: TrainConfig, data: Dataset, runs: str | Path) -> dict[str, torch.Tensor]:
