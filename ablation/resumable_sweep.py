@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,8 @@ from ..sim.errors import InvalidInput
 from ..sim.files import replacing
 from ..sim.hardware.grid.kernel_fetches import needs_spikes
 from .file import FLOAT_STATE, STATE_BITS, Ablation
-from .jobs import Key, jobs, plan
-from .scheduling import Bars, Here, Progress, execute
+from .jobs import Key, Task, jobs, plan
+from .scheduling import Bars, Figures, Here, Outcome, Progress, execute
 from .task import perform
 from .worker_processes import local_pool
 
@@ -79,13 +79,7 @@ def run_ablation(
     bars = Bars(tasks, folder, progress)
     work = partial(perform, runs=str(folder), machines=machines)
     try:
-        if executor is not None:
-            figures = execute(tasks, executor, work, bars)
-        elif workers == 1:
-            figures = execute(tasks, Here(), partial(work, report=bars.epochs), bars)
-        else:
-            with local_pool(min(workers, len(tasks))) as (pool, reports):
-                figures = execute(tasks, pool, work, bars, reports)
+        figures = _executed(tasks, executor, workers, work, bars)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the sweep was stopped; finished runs in {str(runs)!r} are whole, and the same command continues from them"
@@ -105,6 +99,18 @@ def run_ablation(
         tolerance=ablation.tolerance_points / 100,
         break_even=_break_even(table, machines, ablation, folder),
     )
+
+
+def _executed(
+    tasks: Sequence[Task], executor: Executor | None, workers: int, work: Callable[..., Outcome], bars: Bars
+) -> dict[Key, Figures]:
+    """The figures of every task: on the executor given, in this process, or on worker processes of our own."""
+    if executor is not None:
+        return execute(tasks, executor, work, bars)
+    if workers == 1:
+        return execute(tasks, Here(), partial(work, report=bars.epochs), bars)
+    with local_pool(min(workers, len(tasks))) as (pool, reports):
+        return execute(tasks, pool, work, bars, reports)
 
 
 def timings(data: AblationResults, runs: str | Path) -> pd.DataFrame:

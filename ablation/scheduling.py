@@ -17,6 +17,8 @@ from .jobs import Key, Task
 from .worker_processes import WorkerDied
 
 Progress = Callable[[str, int, int], None]  # label, done, in all
+Figures = dict[str, object]  # of one job: columns of the table, or its error
+Reports = queue.Queue[tuple[str, int]]  # hash of a training and epochs done
 _TRIES = 2  # of a task whose worker dies beside others, which may have taken the memory
 _POLL_S = 0.2
 _ANSWER_S = 10
@@ -27,7 +29,7 @@ class Outcome:
     """What became of a task: the traceback if its training failed, and per job its figures, or its own traceback."""
 
     error: str
-    figures: dict[Key, dict[str, Any]]
+    figures: dict[Key, Figures]
 
 
 class Bars:
@@ -60,14 +62,18 @@ class Here(Executor):
 
 
 def execute(
-    tasks: Sequence[Task], executor: Executor, work: Callable[[Task], Outcome], bars: Bars, reports: Any = None
-) -> dict[Key, dict[str, Any]]:
+    tasks: Sequence[Task],
+    executor: Executor,
+    work: Callable[[Task], Outcome],
+    bars: Bars,
+    reports: Reports | None = None,
+) -> dict[Key, Figures]:
     """Figures by job; what starts from another run is submitted once that has ended, and fails if that failed.
 
     A task whose worker dies (`WorkerDied`) has failed if nothing else was running or if it happens a second time;
     else it is tried again behind the others.
     """
-    figures: dict[Key, dict[str, Any]] = {}
+    figures: dict[Key, Figures] = {}
     deaths: Counter[str] = Counter()
     waiting: dict[str, list[Task]] = {}
     pending: dict[Future[Outcome], Task] = {}
@@ -123,7 +129,7 @@ def _is_killed_worker(error: BaseException) -> bool:
     return distributed is not None and isinstance(error, distributed.KilledWorker)
 
 
-def _forward(reports: Any, bars: Bars) -> None:
+def _forward(reports: Reports | None, bars: Bars) -> None:
     while reports is not None:
         try:
             bars.epochs(*reports.get_nowait())

@@ -63,7 +63,6 @@ def estimate(
     """Energy and time per inference of a trace on an accelerator, or under every published formula."""
     from ..energy.machines.accelerator import load_accelerator
     from ..energy.pricing.estimate import estimate as make_estimate
-    from ..energy.published import score_table
 
     if all_models:
         if given_names(context) & {"accelerator", "actions", "memory"}:
@@ -71,11 +70,7 @@ def estimate(
                 "estimate: published formulas have no accelerator and no action table; give --all-models alone, or "
                 "leave it out to use --accelerator, --actions and --memory"
             )
-        scores = score_table(_count(open_trace(trace)))
-        if as_json:
-            _print_json(scores.to_dict(orient="records"))
-        else:
-            show_scores(scores)
+        _score(open_trace(trace), as_json=as_json)
         return
     machine, recorded = load_accelerator(accelerator), open_trace(trace)
     if memory is MemorySizes.fitted:
@@ -150,6 +145,17 @@ def compare(
     if out is not None:
         for path in comparison.write(out, formats=format_names(formats)):
             print(path)
+
+
+def _score(trace: SpikeTrace, *, as_json: bool) -> None:
+    """Print a trace under every published formula."""
+    from ..energy.published import score_table
+
+    scores = score_table(_count(trace))
+    if as_json:
+        _print_json(scores.to_dict(orient="records"))
+    else:
+        show_scores(scores)
 
 
 def _count(trace: SpikeTrace) -> OperationCounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -71,15 +72,10 @@ def train(
 ) -> None:
     """Train one network into a run folder named by the hash of its configuration; prints the folder."""
     from ..models.networks.agmm import GateConfig
-    from ..models.settings.config import TrainConfig
     from ..models.settings.recipes import load_recipe
-    from ..models.settings.variants import variant_config
     from ..models.training.train import train as run_training
 
-    given = given_names(context)
-    if variant is not None and given & {"weight_bits", "gate"}:
-        raise InvalidInput("train: --variant says what --weight-bits and --gate say too; give one or the other")
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "dataset": dataset,
         "network": network,
         "width": width,
@@ -91,9 +87,7 @@ def train(
         "learning_rate": learning_rate,
     }
     recipe = None if config_file is None else load_recipe(config_file)
-    config = TrainConfig() if recipe is None else recipe.config
-    config = replace(config, **{name: value for name, value in fields.items() if name in given})
-    config = config if variant is None else variant_config(variant, config)
+    config = _configured(recipe, fields, given_names(context), variant)
     if dry_run:
         _dry_run(config, recipe, device)
         return
@@ -116,6 +110,20 @@ def record(
     with progress_bars() as progress:
         trace = run_recording(Run.open(run), split=split, progress=progress)
     print(trace.path)
+
+
+def _configured(
+    recipe: Recipe | None, fields: Mapping[str, object], given: Collection[str], variant: str | None
+) -> TrainConfig:
+    """The recipe's config or the default one, with the fields whose options were given, as the named variant."""
+    from ..models.settings.config import TrainConfig
+    from ..models.settings.variants import variant_config
+
+    if variant is not None and {"weight_bits", "gate"} & set(given):
+        raise InvalidInput("train: --variant says what --weight-bits and --gate say too; give one or the other")
+    chosen: dict[str, Any] = {name: value for name, value in fields.items() if name in given}
+    config = replace(TrainConfig() if recipe is None else recipe.config, **chosen)
+    return config if variant is None else variant_config(variant, config)
 
 
 def _dry_run(config: TrainConfig, recipe: Recipe | None, device: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from ..sim.errors import InvalidInput
 from .arguments import WHAT_IF, AcceleratorOption, TraceArgument, open_trace, trace_path
 from .console import new_table, show, show_sweep
+
+if TYPE_CHECKING:
+    from ..sim.hardware.chip.many_core import ManyCoreActions
 
 app = typer.Typer()
 LARGEST_MEMORY_KIB = 2**30  # 1 TiB: no on-chip memory is larger
@@ -138,12 +142,16 @@ def export(
     prices_pj = {action: price.value for action, price in machine.prices.items()}
     for written in export_sanafe(opened.workload, parameters, spikes, chip, prices_pj, sanafe, scale=scale):
         print(written)
-    run = run_as_sanafe(opened.workload, parameters, spikes, chip)
+    _show_run(run_as_sanafe(opened.workload, parameters, spikes, chip), prices_pj, chip.timing)
+
+
+def _show_run(run: ManyCoreActions, prices_pj: Mapping[str, float], timing: str) -> None:
+    """What our model finds in the run that SANA-FE makes: events, packets, energy and time."""
     counts, energy_pj, seconds = Counter[str](), 0.0, sum(float(each.sum()) for each in run.seconds.values())
     for (_, _, action), count in run.counts.items():
         counts[action.partition(".")[0]] += int(count.sum())
         energy_pj += prices_pj[action] * int(count.sum())
-    print(f"run SANA-FE for {run.steps} steps, {chip.timing} timing; the same run here:")
+    print(f"run SANA-FE for {run.steps} steps, {timing} timing; the same run here:")
     print(f"{counts['synop']:,} synaptic events, {counts['packet_out']:,} packets")
     print(f"{energy_pj * 1e-6:.9g} uJ, {seconds * 1e6:.9g} us")
 
