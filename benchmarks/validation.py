@@ -1,6 +1,6 @@
 """Predictions over silicon: ``python benchmarks/validation.py`` writes the page, its figure and what reports cite.
 
-The page is docs/validation.md; reports read energy/validation.yaml. The rows are made in ``silicon_rows``.
+The page is docs/validation.md; reports read energy/validation.yaml. The rows are made in ``silicon.rows``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from silicon_figure import draw
-from silicon_page import closing, energy_section, opening, power_section, series_section, time_section
-from silicon_rows import (
+from silicon.figure import draw
+from silicon.page import closing, energy_section, opening, power_section, series_section, time_section
+from silicon.rows import (
     CONVENTION,
     EVENTS,
     STATIC,

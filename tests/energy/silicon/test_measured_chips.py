@@ -336,5 +336,5 @@ def test_the_page_and_its_figure_are_up_to_date(monkeypatch):
     text, bands, _ = importlib.import_module("validation").page()
     assert (ROOT / "docs" / "validation.md").read_text() == text, "run: python benchmarks/validation.py"
     assert (ROOT / "energy" / "validation.yaml").read_text() == bands, "run: python benchmarks/validation.py"
-    digest = importlib.import_module("silicon_figure").digest(text)
+    digest = importlib.import_module("silicon.figure").digest(text)
     assert digest in (ROOT / "docs" / "validation.svg").read_text()

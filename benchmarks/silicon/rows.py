@@ -24,7 +24,7 @@ from spikejoule.energy.silicon.measured_chips import (
     static_energy_pj,
 )
 
-CASES = Path(__file__).resolve().parent.parent / "tests" / "cases" / "silicon_cases.json"
+CASES = Path(__file__).resolve().parents[2] / "tests" / "cases" / "silicon_cases.json"
 DAVIES, SANAFE, TRUENORTH = (load_accelerator(name) for name in ("loihi1-davies2018", "loihi1-sanafe", "truenorth"))
 CONVENTION = load_accelerator("sop-45nm")
 RATE, RATES = 0.1, (0.02, 0.05, 0.1, 0.2)

@@ -1,11 +1,19 @@
-"""Sections of docs/validation.md, for ``validation.py``: what is said of the rows of ``silicon_rows``, and tables."""
+"""Sections of docs/validation.md, for ``validation.py``: what is said of the rows of ``rows``, and tables."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
-from silicon_rows import (
+from spikejoule.energy.silicon.measured_chips import (
+    KEYWORD_STEPS,
+    SCALING_BRANCH,
+    CorePowerFit,
+    keyword_spotting_pj,
+    matching_rate,
+)
+
+from .rows import (
     AFTER_BOOT,
     AFTER_RUN,
     BOTH,
@@ -17,13 +25,6 @@ from silicon_rows import (
     Row,
     loihi1_static_uj,
     spread,
-)
-from spikejoule.energy.silicon.measured_chips import (
-    KEYWORD_STEPS,
-    SCALING_BRANCH,
-    CorePowerFit,
-    keyword_spotting_pj,
-    matching_rate,
 )
 
 # What an accelerator was checked against that is no silicon.

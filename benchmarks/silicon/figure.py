@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from silicon_rows import STATIC, Row
+from .rows import STATIC, Row
 
 
 def digest(text: str) -> str:
