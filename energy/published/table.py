@@ -92,6 +92,19 @@ _SOP_OMITS = "memory, neuron updates, batch norm, gate, routing, static power; c
 _LEMAIRE_OMITS = "routing, DRAM, static power; stride in memory accesses; one-bit weights but for their smaller memory"
 
 
+def _sop(first_layer: str, title: str) -> PublishedModel:
+    return PublishedModel(
+        name=f"sop-first-layer-{first_layer.replace('_', '-')}",
+        version="1",
+        title=f"SOP convention, 0.9 / 4.6 pJ, {title}",
+        source=_SOP_SOURCE,
+        scope="arithmetic of synapses",
+        node="45 nm, fp32",
+        omits=_SOP_OMITS,
+        score=partial(score_sop, first_layer=first_layer),
+    )
+
+
 def _lemaire(rule: str, title: str) -> PublishedModel:
     return PublishedModel(
         name=f"lemaire2022-{rule.replace('_', '-')}",
@@ -106,26 +119,8 @@ def _lemaire(rule: str, title: str) -> PublishedModel:
 
 
 PUBLISHED_MODELS: tuple[PublishedModel, ...] = (
-    PublishedModel(
-        name="sop-first-layer-per-step",
-        version="1",
-        title="SOP convention, 0.9 / 4.6 pJ, analog layers counted at every step",
-        source=_SOP_SOURCE,
-        scope="arithmetic of synapses",
-        node="45 nm, fp32",
-        omits=_SOP_OMITS,
-        score=partial(score_sop, first_layer="per_step"),
-    ),
-    PublishedModel(
-        name="sop-first-layer-once",
-        version="1",
-        title="SOP convention, 0.9 / 4.6 pJ, a held analog input counted once",
-        source=_SOP_SOURCE,
-        scope="arithmetic of synapses",
-        node="45 nm, fp32",
-        omits=_SOP_OMITS,
-        score=partial(score_sop, first_layer="once"),
-    ),
+    _sop("per_step", "analog layers counted at every step"),
+    _sop("once", "a held analog input counted once"),
     PublishedModel(
         name="sop-77fj",
         version="1",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...energy.silicon.validation_bands import validation
 from ...sim.hardware.architecture import Event
-from ...sim.readable_numbers import POWER, TIME, listed, number, unit_for
+from ...sim.readable_numbers import POWER, TIME, listed, number, with_unit
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
 
 if TYPE_CHECKING:
@@ -46,13 +46,12 @@ def _of_chip(result: EnergyEstimate) -> tuple[str, str]:
     times = static.step_s(machine.step_s)
     assert times is not None
     measured = static.seconds_per_step is not None
-    scale = unit_for([times[1]], TIME)
     steps, last = f"{result.actions.steps} machine steps", "that time"
     if machine.mode == "pipelined":
         last = f"the time of {steps}, those of one inference"
         steps = f"{result.operations.steps} machine steps from one inference to the next, pipelined"
     made = (
-        f"{_power(static.static_power_w.value)} per {static.per}, {number(times[1] / scale.size)} {scale.name} per "
+        f"{with_unit(static.static_power_w.value, POWER)} per {static.per}, {with_unit(times[1], TIME)} per "
         f"step, {'measured on another network' if measured else 'fixed'}; {steps}"
     )
     return made, f"{last}; the latency is the modelled time of the events alone" if measured else last
@@ -61,16 +60,13 @@ def _of_chip(result: EnergyEstimate) -> tuple[str, str]:
 def _of_grid(result: EnergyEstimate) -> tuple[str, str]:
     """What a grid's static part is made of, and the delay."""
     machine = result.accelerator
-    parts = [f"{_power(power.value)} leakage of {name}" for name, power in machine.leakage.items() if power.value]
+    parts = [
+        f"{with_unit(power.value, POWER)} leakage of {name}" for name, power in machine.leakage.items() if power.value
+    ]
     if machine.static is not None:
         rest = "the rest of the machine" if parts else "the machine"
-        parts.append(f"{_power(machine.static.static_power_w.value)} of {rest}")
+        parts.append(f"{with_unit(machine.static.static_power_w.value, POWER)} of {rest}")
     return f"{listed(parts)}, for the modelled time of each inference", "that time"
-
-
-def _power(watt: float) -> str:
-    unit = unit_for([watt], POWER)
-    return f"{number(watt / unit.size)} {unit.name}"
 
 
 def _same_static(estimates: Estimates) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...sim.readable_numbers import ENERGY, TIME, interval, listed, number, unit_for
+from ...sim.readable_numbers import ENERGY, TIME, interval, listed, number, unit_for, with_unit
 from ..comparison.full_tables import folded, records
 from ..comparison.paired_differences import paired_differences
 from ..comparison.summary import summarise
@@ -72,24 +72,17 @@ def headline(comparison: Compared) -> str:
     accuracy = _percent(row["accuracy"], row["accuracy_spread"])
     machine = comparison.estimates[focus][0].accelerator.name
     sentence = f"At {accuracy} accuracy, {focus} uses" if accuracy else f"{focus} uses"
-    sentence += f" {_energy(1e3 * row[comparison.quantity.replace('_pj', '_nj')])} per inference on {machine}"
+    sentence += f" {with_unit(1e3 * row[comparison.quantity.replace('_pj', '_nj')], ENERGY)} per inference on {machine}"
     clauses = _clauses(comparison, comparison.quantity)
     if comparison.quantity == "energy_pj":
         return f"{sentence}: {clauses}." if clauses else f"{sentence}."
-    sentence += (
-        f", {_energy(1e3 * row['energy_nj'])} of it in events and {_energy(1e3 * row['static_nj'])} static power"
-    )
-    sentence += " \N{MULTIPLICATION SIGN} time"
+    events, static = (with_unit(1e3 * row[name], ENERGY) for name in ("energy_nj", "static_nj"))
+    sentence += f", {events} of it in events and {static} static power \N{MULTIPLICATION SIGN} time"
     if not clauses:
         return f"{sentence}."
     if len(comparison.seeds) < 2:
         clauses = clauses.removesuffix(ONE_SEED)  # said once, at the end
     return f"{sentence}: in total {clauses}; in events alone {_clauses(comparison, 'energy_pj')}."
-
-
-def _energy(energy_pj: float) -> str:
-    unit = unit_for([energy_pj], ENERGY)
-    return f"{number(energy_pj / unit.size)} {unit.name}"
 
 
 def _clauses(comparison: Compared, quantity: str) -> str:
