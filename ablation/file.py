@@ -79,14 +79,14 @@ class Ablation:
     schema: Literal["spikejoule.ablation/1"]
     title: str
     variants: tuple[str, ...]
-    base: dict[str, Any] = field(default_factory=dict)
-    grid: dict[str, list[Any]] | list[dict[str, list[Any]]] = field(default_factory=dict)
+    base: dict[str, object] = field(default_factory=dict)
+    grid: dict[str, list[object]] | list[dict[str, list[object]]] = field(default_factory=dict)
     latin_hypercube: Hypercube | None = None
     seeds: tuple[int, ...] = (0,)
     accelerators: tuple[str, ...] = ("event-driven-45nm",)
     reference: str = "SNN int8"
     twins: tuple[float, ...] = (1.0,)
-    twin_grid: dict[str, list[Any]] | list[dict[str, list[Any]]] = field(default_factory=dict)
+    twin_grid: dict[str, list[object]] | list[dict[str, list[object]]] = field(default_factory=dict)
     warm_start: WarmStart | None = None
     tolerance_points: float = 1.0
 
@@ -119,7 +119,7 @@ class Ablation:
         sampled: Mapping[str, Any] = self.latin_hypercube.axes if self.latin_hypercube else {}
         if self.latin_hypercube and (self.latin_hypercube.samples < 1 or not sampled):
             raise ValueError("latin_hypercube: give one or more samples, and at least one axis")
-        given: list[tuple[str, Mapping[str, Any]]] = [("latin_hypercube.axes", sampled)]
+        given: list[tuple[str, Mapping[str, object]]] = [("latin_hypercube.axes", sampled)]
         for where, axes in [*given, *(("grid", grid) for grid in self.grids)]:
             for name, values in axes.items():
                 if name not in AXES:
@@ -139,11 +139,11 @@ class Ablation:
                 raise ValueError(f"latin_hypercube.axes.{name}: give low < high, and low above 0 for log")
 
     @property
-    def grids(self) -> list[dict[str, list[Any]]]:
+    def grids(self) -> list[dict[str, list[object]]]:
         return self.grid if isinstance(self.grid, list) else [self.grid]
 
     @property
-    def twin_grids(self) -> list[dict[str, list[Any]]]:
+    def twin_grids(self) -> list[dict[str, list[object]]]:
         return self.twin_grid if isinstance(self.twin_grid, list) else [self.twin_grid]
 
     @property

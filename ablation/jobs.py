@@ -140,21 +140,21 @@ def _jobs(ablation: Ablation) -> Iterator[Job]:
             yield dataclasses.replace(twin, point=False, twin=True)
 
 
-def _points(ablation: Ablation) -> Iterator[dict[str, Any]]:
+def _points(ablation: Ablation) -> Iterator[dict[str, object]]:
     samples = _latin_hypercube(ablation.latin_hypercube) if ablation.latin_hypercube else [{}]
     for values in _products(ablation.grids):
         for sample in samples:
             yield values | sample
 
 
-def _products(grids: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
+def _products(grids: Sequence[Mapping[str, Sequence[object]]]) -> Iterator[dict[str, object]]:
     """Every point of every grid."""
     for grid in grids:
         for values in itertools.product(*grid.values()):
             yield dict(zip(grid, values, strict=True))
 
 
-def _named_job(ablation: Ablation, variant: str, seed: int, values: Mapping[str, Any]) -> Job:
+def _named_job(ablation: Ablation, variant: str, seed: int, values: Mapping[str, object]) -> Job:
     """A job, or a refusal that says of which point."""
     try:
         return _job(ablation, variant, seed, values)
@@ -163,7 +163,7 @@ def _named_job(ablation: Ablation, variant: str, seed: int, values: Mapping[str,
         raise InvalidInput(f"{variant} at {told}: {error}") from error
 
 
-def _latin_hypercube(cube: Hypercube) -> list[dict[str, Any]]:
+def _latin_hypercube(cube: Hypercube) -> list[dict[str, object]]:
     """One sample in each of ``samples`` equal strata of every axis, at random within it; four significant digits."""
     rng = np.random.default_rng(cube.seed)
     columns = {}

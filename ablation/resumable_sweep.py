@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -134,13 +133,13 @@ def write_tables(data: AblationResults, out: str | Path, runs: str | Path) -> li
     return paths
 
 
-def _table(ablation: Ablation, figures: Mapping[Key, Mapping[str, Any]]) -> pd.DataFrame:
+def _table(ablation: Ablation, figures: Mapping[Key, Mapping[str, object]]) -> pd.DataFrame:
     """One row per job in the plan's order, the same columns in the same order whatever failed or came first."""
     rows = []
     for job in jobs(ablation):
         config, measured = config_to_dict(job.config), dict(figures[job.key])
         error = measured.pop("error")
-        row: dict[str, Any] = {"run": job.config.hash, "setting": job.setting, "variant": job.config.variant}
+        row: dict[str, object] = {"run": job.config.hash, "setting": job.setting, "variant": job.config.variant}
         row |= {"seed": job.config.seed, "point": job.point, "twin": job.twin, "width": job.config.width}
         row |= {axis: config[axis] for axis in ablation.axes if axis != STATE_BITS}
         row |= {STATE_BITS: job.state_bits, "status": FAILED if error else FINISHED, "error": error, **measured}
@@ -164,7 +163,7 @@ def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: 
 
     What has no such rate has the reason in ``refused``: it must not end a sweep whose runs are sound.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     table = table[table[STATE_BITS] == FLOAT_STATE]
     for machine in machines:
         found, tolerance = settings(table, machine.name, ablation.axes), ablation.tolerance_points / 100
@@ -181,7 +180,7 @@ def _break_even(table: pd.DataFrame, machines: Sequence[Accelerator], ablation: 
 
 def _break_even_by_seed(
     table: pd.DataFrame, machine: Accelerator, pair: tuple[str, str], runs: Path
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Rates of one setting against one twin by seed, or a single row with the reason why there are none."""
     try:
         if needs_spikes(machine.architecture):

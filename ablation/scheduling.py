@@ -55,7 +55,7 @@ class Bars:
 class Here(Executor):
     """Runs everything in this process, when it is submitted."""
 
-    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *arguments: object, **named: object) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_result(fn(*arguments, **named))
         return future

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from ..energy.explaining.narrow_states import estimate_with_readout, replay_trace
 from ..energy.machines.accelerator import Accelerator
@@ -41,7 +40,7 @@ def perform(task: Task, *, runs: str, machines: Sequence[Accelerator], report: R
     trained = _Attempt()
     with trained:
         train(task.config, runs=runs, progress=epochs)
-    figures: dict[Key, dict[str, Any]] = {}
+    figures: dict[Key, dict[str, object]] = {}
     for job in task.jobs:
         measured, attempt = {}, _Attempt(trained.error)
         if not trained.error:
@@ -51,12 +50,12 @@ def perform(task: Task, *, runs: str, machines: Sequence[Accelerator], report: R
     return Outcome(trained.error, figures)
 
 
-def _measure(run: Run, state_bits: int, machines: Sequence[Accelerator]) -> dict[str, Any]:
+def _measure(run: Run, state_bits: int, machines: Sequence[Accelerator]) -> dict[str, object]:
     """The figures of one run: accuracy and energy on validation data, and everything else on test data."""
     validation, test = (_spikes(run, state_bits, machines[0], split) for split in ("validation", "test"))
     counted, log = test.operations, run.log()
     flips = log.loc[log["quantity"] == "sign_flips", "value"]
-    figures: dict[str, Any] = {
+    figures: dict[str, object] = {
         "validation_accuracy": validation.operations.accuracy,
         "test_accuracy": counted.accuracy,
         "test_samples": counted.samples,

@@ -63,7 +63,7 @@ class Crew(Executor):
         self._busy = 0
         self._stopped = False
 
-    def submit(self, fn: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *arguments: object, **named: object) -> Future[Any]:
         """As any executor; the future raises `WorkerDied` if the process dies, InvalidInput if none can be started."""
         return self._threads.submit(self._run, fn, arguments, named)
 
@@ -80,7 +80,7 @@ class Crew(Executor):
         for process in self._started:
             process.end()
 
-    def _run(self, fn: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def _run(self, fn: Callable[..., Any], arguments: tuple[object, ...], named: dict[str, object]) -> object:
         with self._lock:
             self._busy += 1
         process = self._process()
@@ -118,7 +118,7 @@ class _Process:
         self._sending = threading.Lock()  # the word to stop comes from another thread than the tasks
         self._ready = False
 
-    def perform(self, task: tuple[Any, ...], reports: queue.Queue[tuple[str, int]]) -> Any:
+    def perform(self, task: tuple[object, ...], reports: queue.Queue[tuple[str, int]]) -> object:
         """The result of one task; EOFError if the process dies."""
         self._send(task)
         while True:
@@ -135,7 +135,7 @@ class _Process:
         if not self._pipe.poll():  # what it had sent before it died comes first
             raise EOFError
         try:
-            message: tuple[str, Any] = self._pipe.recv()
+            message: tuple[str, object] = self._pipe.recv()
         except ConnectionResetError as error:
             raise EOFError from error
         return message
@@ -157,7 +157,7 @@ class _Process:
         """Have it end, at the next report of an epoch if it is at work."""
         self._send(None)
 
-    def _send(self, message: tuple[Any, ...] | None) -> None:
+    def _send(self, message: tuple[object, ...] | None) -> None:
         with self._sending, contextlib.suppress(OSError):  # to one that is dead: receiving will tell
             self._pipe.send(message)
 

@@ -171,12 +171,12 @@ def _named_traces(text: str) -> tuple[str, list[str]]:
     return name, paths.split(",")
 
 
-def _print_json(data: Any) -> None:
+def _print_json(data: object) -> None:
     """As docs/estimate.schema.json describes it."""
     print(json.dumps(_json_figures(data), indent=2, allow_nan=False, default=str))
 
 
-def _json_figures(data: Any) -> Any:
+def _json_figures(data: object) -> object:
     """JSON has neither NaN, which is null here, nor infinity, which is the text inf."""
     if isinstance(data, dict):
         return {key: _json_figures(value) for key, value in data.items()}

@@ -168,8 +168,8 @@ class _AcceleratorFile:
     schema: Literal["spikejoule.accelerator/1"]
     name: str
     title: str
-    architecture: dict[str, Any]
-    prices: dict[str, Any]
+    architecture: dict[str, object]
+    prices: dict[str, object]
     notes: str = ""
     static: Static | None = None
     complete: bool = True
@@ -230,7 +230,7 @@ def load_accelerator(name: str | Path) -> Accelerator:
     return _build(parse_yaml(_shipped() / f"{name}.yaml"), f"accelerator {name}")
 
 
-def _build(data: dict[str, Any], where: str) -> Accelerator:
+def _build(data: dict[str, object], where: str) -> Accelerator:
     file = validate(_AcceleratorFile, data, where)
     if file.complete == bool(file.missing):
         raise InvalidInput(
@@ -271,8 +271,8 @@ def _build(data: dict[str, Any], where: str) -> Accelerator:
 
 
 def _technology(
-    entries: dict[str, Any], architecture: Architecture, where: str, *, complete: bool
-) -> tuple[Technology, dict[str, Any]]:
+    entries: dict[str, object], architecture: Architecture, where: str, *, complete: bool
+) -> tuple[Technology, dict[str, object]]:
     """The technology that supplies prices, and what its own prices leave out; a chip brings all its prices itself."""
     defaults = entries.pop("defaults", {})
     if not isinstance(defaults, dict):

@@ -159,7 +159,7 @@ def _between(left: SramPoint, right: SramPoint, kib: float) -> Price:
 @dataclass(frozen=True, kw_only=True)
 class _SramSection:
     word_bits: int
-    points: tuple[dict[str, Any], ...]
+    points: tuple[dict[str, object], ...]
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
@@ -167,7 +167,7 @@ class _SramSection:
 @dataclass(frozen=True, kw_only=True)
 class _DramSection:
     word_bits: int
-    access_pj: dict[str, Any]
+    access_pj: dict[str, object]
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID_UNKNOWN
 
@@ -180,7 +180,7 @@ class _TechnologyFile:
     node_nm: float
     source: str
     voltage_v: float | None = None  # where the source states none
-    operations: dict[str, dict[str, Any]]
+    operations: dict[str, dict[str, object]]
     sram: _SramSection | None = None
     dram: _DramSection | None = None
 
@@ -226,7 +226,7 @@ def load_technology(name: str) -> Technology:
     )
 
 
-def parse_prices(entries: Mapping[str, Any], where: str, defaults: Mapping[str, Any]) -> dict[str, Price]:
+def parse_prices(entries: Mapping[str, object], where: str, defaults: Mapping[str, object]) -> dict[str, Price]:
     """Prices from a file's mapping ``<action>_pj -> figures``; the suffix is the unit and is required."""
     prices = {}
     for key, entry in entries.items():
@@ -238,7 +238,7 @@ def parse_prices(entries: Mapping[str, Any], where: str, defaults: Mapping[str, 
     return prices
 
 
-def parse_price(entry: Any, where: str, defaults: Mapping[str, Any]) -> Price:
+def parse_price(entry: object, where: str, defaults: Mapping[str, object]) -> Price:
     """One price; ``low`` and ``high`` default to ``value``, other fields to the file's own."""
     if not isinstance(entry, Mapping):
         raise InvalidInput(f"{where}: is {entry!r}; it must be a mapping with value, low, high, basis and source")

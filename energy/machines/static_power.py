@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ...sim.errors import InvalidInput
 from ...sim.hardware.architecture import Memory
@@ -169,7 +169,7 @@ def static_rows(prices: Sequence[StaticPrice], amount: float) -> pd.DataFrame:
 
 
 def take_leakage(
-    entries: dict[str, Any], memories: Sequence[Memory], where: str, defaults: Mapping[str, Any]
+    entries: dict[str, object], memories: Sequence[Memory], where: str, defaults: Mapping[str, object]
 ) -> dict[str, Price]:
     """Leakage power of each memory in W, taken out of the entries of an accelerator file's ``prices``.
 

@@ -12,12 +12,12 @@ T = TypeVar("T")
 LARGEST_FILE_BYTES = 1_000_000
 
 
-def parse_yaml(path: Path | Traversable) -> dict[str, Any]:
+def parse_yaml(path: Path | Traversable) -> dict[str, object]:
     """The mapping in a YAML file, by the safe loader; duplicate keys are refused."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[object, object]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             for key in keys:
                 if keys.count(key) > 1:
@@ -40,7 +40,7 @@ def parse_yaml(path: Path | Traversable) -> dict[str, Any]:
     return data
 
 
-def validate(kind: type[T], data: Any, where: str) -> T:
+def validate(kind: type[T], data: object, where: str) -> T:
     """Build a dataclass from plain data with pydantic; unknown keys, wrong types and bad values are refused."""
     from pydantic import TypeAdapter, ValidationError
 

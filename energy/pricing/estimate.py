@@ -283,10 +283,10 @@ class EnergyEstimate:
             "provenance": dict(self.provenance),
         }
 
-    def _layer_figures(self) -> dict[str, dict[str, Any]]:
+    def _layer_figures(self) -> dict[str, dict[str, object]]:
         """Mean time per step, and utilisation per step, of every layer that has them: lists over steps."""
         actions = self.actions
-        figures: dict[str, dict[str, Any]] = {
+        figures: dict[str, dict[str, object]] = {
             name: {"seconds": times.mean(axis=1).tolist()} for name, times in actions.seconds.items()
         }
         for name, shares in actions.utilisation.items():

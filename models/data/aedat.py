@@ -85,7 +85,7 @@ def read_aedat4(path: Path) -> NDArray[np.void]:
     return events
 
 
-def _checked(read: Any, path: Path, *arguments: Any) -> Any:
+def _checked(read: Any, path: Path, *arguments: object) -> Any:
     try:
         return read(str(path), *arguments)
     # what tonic and aedat raise on a file of another kind: nothing found, no number, no such name, not text

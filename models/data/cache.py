@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...sim.files import replacing
 
@@ -18,7 +17,7 @@ _MANIFEST = "manifest.json"
 
 
 def prepared(
-    root: Path, name: str, options: Mapping[str, Any], sources: Sequence[Path], build: Callable[[Path], None]
+    root: Path, name: str, options: Mapping[str, object], sources: Sequence[Path], build: Callable[[Path], None]
 ) -> Path:
     """The folder of prepared data of these sources under these options, made if it is not there.
 
@@ -70,7 +69,7 @@ def stored_digest(path: Path) -> str:
     return str(json.loads(manifest.read_text(encoding="utf-8"))["files"][path.name])
 
 
-def _fault(entry: Path, content: Mapping[str, Any]) -> str | None:
+def _fault(entry: Path, content: Mapping[str, object]) -> str | None:
     """What is wrong with prepared data, or None."""
     try:
         manifest = json.loads((entry / _MANIFEST).read_text(encoding="utf-8"))

@@ -78,7 +78,7 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> object:
         if isinstance(key, slice):
             return self.select(key)
         chosen = np.atleast_1d(self.files[key])

@@ -25,7 +25,7 @@ class LazySamples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, key: Any) -> Any: ...
+    def __getitem__(self, key: object) -> Any: ...
 
     def select(self, rows: slice | NDArray[np.int64]) -> LazySamples:
         """These samples only, still on disk."""
@@ -89,7 +89,7 @@ class StoredSamples:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> object:
         if isinstance(key, slice):
             return self.select(key)
         stored = np.load(self.path, mmap_mode="r")[self.rows[key]]

@@ -100,7 +100,7 @@ def download(name: str, source: Source, folder: Path) -> None:
         ) from error
 
 
-def local(source: Source, folder: Path, **options: Any) -> Any:
+def local(source: Source, folder: Path, **options: object) -> Any:
     """tonic's data set over the files that are there; by itself it would download if it missed its archive."""
     base = _tonic_class(source)
     kind = type(base.__name__, (base,), {"_check_exists": lambda self: True})

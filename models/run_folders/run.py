@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _FORMAT = "spikejoule-run"
 _CONFIG, _WEIGHTS, _LOG = "config.json", "weights.safetensors", "log.parquet"
 BUILT_IN = ("digits", "digits-events")  # data sets without files that could change
+Logged = tuple[int, str, str, float]  # epoch, layer or "", quantity, value
 _AGAIN = "delete the folder to have it trained again"
 
 
@@ -174,7 +175,9 @@ def check_writable(runs: str | Path) -> None:
         ) from error
 
 
-def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], runs: str | Path, *, data: Dataset) -> Run:
+def save_run(
+    config: TrainConfig, model: SpikingNetwork, log: Sequence[Logged], runs: str | Path, *, data: Dataset
+) -> Run:
     """Write a run folder under a temporary name and rename it, so that it is there whole or not at all.
 
     Parameters
@@ -199,7 +202,7 @@ def save_run(config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], run
     return Run.open(final)
 
 
-def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequence[Any], data: Dataset) -> None:
+def _write(folder: Path, config: TrainConfig, model: SpikingNetwork, log: Sequence[Logged], data: Dataset) -> None:
     import pandas
     from safetensors.torch import save_file
 

@@ -194,7 +194,7 @@ class TrainConfig:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _changed(value: Any) -> dict[str, Any]:
+def _changed(value: Any) -> dict[str, object]:
     fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
     return {f.name: _changed(v) if dataclasses.is_dataclass(v) else v for f, v in fields if v != f.default}
 
@@ -204,7 +204,7 @@ def config_data(config: TrainConfig) -> Dataset:
     return load_dataset(config.dataset, config.steps, fold=config.fold, preprocessing=config.preprocessing)
 
 
-def config_to_dict(config: TrainConfig) -> dict[str, Any]:
+def config_to_dict(config: TrainConfig) -> dict[str, object]:
     """Plain JSON data."""
     return {**dataclasses.asdict(config), "rate_target": config.rate_targets}
 
@@ -220,7 +220,7 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
     return TrainConfig(**fields)
 
 
-def _refuse_unknown(data: Mapping[str, Any], kind: type, where: str) -> None:
+def _refuse_unknown(data: Mapping[str, object], kind: type, where: str) -> None:
     known = [field.name for field in dataclasses.fields(kind)]
     unknown = [str(name) for name in data if name not in known]
     if unknown:

@@ -125,7 +125,7 @@ def recipe_names() -> list[str]:
     return sorted(stem for stem in stems if stem != "learning_rates" and not stem.startswith("ablate_"))
 
 
-def _part(content: Mapping[str, Any], key: str, kind: type) -> Any:
+def _part(content: Mapping[str, object], key: str, kind: type) -> Any:
     """One of the parts beside the config, None where the file has none."""
     fields = content.get(key)
     if fields is None:

@@ -10,7 +10,7 @@ from ..networks.agmm import GateConfig
 from .config import TrainConfig
 
 # name -> what distinguishes the variants of the main job
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, object]] = {
     "SNN fp32": {"weight_bits": 32},
     "SNN int8": {"weight_bits": 32, "derived": "int8"},
     "BSNN": {"weight_bits": 1},

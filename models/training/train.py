@@ -251,7 +251,11 @@ def train_many(
 
 
 def _train_in_pool(
-    jobs: dict[TrainConfig, list[TrainConfig]], runs: str, workers: int, progress: Progress | None, how: dict[str, Any]
+    jobs: dict[TrainConfig, list[TrainConfig]],
+    runs: str,
+    workers: int,
+    progress: Progress | None,
+    how: dict[str, object],
 ) -> None:
     context = multiprocessing.get_context(
         "spawn"
@@ -276,7 +280,7 @@ def _train_in_pool(
         future.result()
 
 
-def _data_key(config: TrainConfig) -> tuple[Any, ...]:
+def _data_key(config: TrainConfig) -> tuple[object, ...]:
     return config.dataset, config.steps, config.fold, config.preprocessing
 
 
@@ -293,7 +297,7 @@ def _forward(reports: Any, progress: Progress | None) -> None:
 _worker: dict[str, Any] = {}  # of a worker process: what its initialiser was given
 
 
-def _start(reports: Any, stop: Any) -> None:
+def _start(reports: object, stop: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     torch.set_num_threads(1)
     _worker.update(reports=reports, stop=stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +38,7 @@ class Position:
     epoch: int = 1
     step: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    order: dict[str, Any] = field(default_factory=dict)
+    order: dict[str, object] = field(default_factory=dict)
     best: tuple[float, ...] = ()
     best_epoch: int = 0
     rows: list[LogRow] = field(default_factory=list)

@@ -40,7 +40,7 @@ class Tuning:
 
     dataset: str
     chosen: dict[str, float]
-    table: list[dict[str, Any]]
+    table: list[dict[str, object]]
 
 
 def tune(

@@ -7,7 +7,6 @@ are those on test data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +123,7 @@ def savings(found: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """
     points = found[found["point"]]
     groups = [*points.groupby("variant", sort=False), (ALL, points)]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for name, group in groups if points["variant"].nunique() > 1 else groups[:-1]:
         best = _best(group)
         if best is None:

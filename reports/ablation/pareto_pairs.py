@@ -20,7 +20,7 @@ PAIR_COLUMNS = (
 )
 
 
-def paired_settings(table: pd.DataFrame, machine: str, setting: str, reference: str) -> dict[str, Any]:
+def paired_settings(table: pd.DataFrame, machine: str, setting: str, reference: str) -> dict[str, object]:
     """How far one setting lies from another in test accuracy and energy, over the seeds that finished in both.
 
     Differences are of the same seed, so that what the seeds share (initial weights, sample order, test samples) drops
@@ -53,7 +53,7 @@ def paired_settings(table: pd.DataFrame, machine: str, setting: str, reference: 
             "accuracy": 100 * (ours[:, 0] - theirs[:, 0]),
             "energy": 100 * (ours[:, 1] - theirs[:, 1]) / theirs[:, 1],
         }
-    found: dict[str, Any] = {"pairs": len(seeds)}
+    found: dict[str, object] = {"pairs": len(seeds)}
     for name, values in differences.items():
         known = len(seeds) > 1 and bool(np.isfinite(values).all())
         low, high = bootstrap_interval(values) if known else (np.nan, np.nan)
@@ -76,7 +76,7 @@ def twin_pairs(table: pd.DataFrame, machine: str, found: pd.DataFrame, tolerance
     """
     twin = equal_twin(found, tolerance)
     name = None if twin is None else str(twin["setting"])
-    pairs: list[dict[str, Any]] = []
+    pairs: list[dict[str, object]] = []
     for row in records(found):
         against = name is not None and bool(row["point"])
         pairs.append(paired_settings(table, machine, row["setting"], str(name)) if against else {})
@@ -110,7 +110,7 @@ def _decimals(name: str) -> int:
     return 2 if name == "accuracy" else 1
 
 
-def _frame(pairs: list[dict[str, Any]], index: pd.Index) -> pd.DataFrame:
+def _frame(pairs: list[dict[str, object]], index: pd.Index) -> pd.DataFrame:
     frame = pd.DataFrame(pairs, columns=list(PAIR_COLUMNS), index=index)
     kinds = {name: "boolean" if name.endswith("distinguishable") else "float64" for name in PAIR_COLUMNS}
     return frame.astype({**kinds, "pairs": "Int64"})

@@ -100,7 +100,7 @@ def every_setting(data: AblationResults) -> Table:
     return Table("settings", caption, tuple(columns), tuple(cells), found)
 
 
-def axis_value(value: Any) -> str:
+def axis_value(value: object) -> str:
     """A value of an axis, which stands as JSON where it is no number."""
     if isinstance(value, str):
         try:

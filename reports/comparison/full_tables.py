@@ -27,7 +27,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def every_estimate(comparison: Compared) -> Iterator[tuple[str, Any, EnergyEstimate]]:
+def every_estimate(comparison: Compared) -> Iterator[tuple[str, object, EnergyEstimate]]:
     """(variant, seed, estimate) on the main accelerator."""
     for variant, group in comparison.estimates.items():
         for seed, result in zip(comparison.seeds, group, strict=True):
@@ -223,12 +223,12 @@ def prices(comparison: Compared) -> pd.DataFrame:
     return pd.DataFrame(ordered)
 
 
-def _static_row(result: EnergyEstimate, price: StaticPrice) -> dict[str, Any]:
+def _static_row(result: EnergyEstimate, price: StaticPrice) -> dict[str, object]:
     """Static power x time as a price: the energy of one unit in one step, or of a part of a grid in one second."""
     machine, figures = result.accelerator, price.figures
     reasons = [figure.reason for figure in figures if figure.reason]
     first = next(iter(machine.prices.values()))
-    row: dict[str, Any] = {"accelerator": machine.name, "action": price.key, "per": price.per}
+    row: dict[str, object] = {"accelerator": machine.name, "action": price.key, "per": price.per}
     row |= {name: getattr(price, name) for name in ("low", "value", "high", "scope")}
     row |= {name: getattr(figures[0], name, getattr(first, name)) for name in ("node_nm", "voltage_v")}
     row |= {"basis": ", ".join(dict.fromkeys(figure.basis for figure in figures))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...sim.errors import InvalidInput
 
@@ -19,7 +19,7 @@ Replays = Mapping[str, "tuple[tuple[Replayed, ...], ...]"]
 LOG_COLUMNS = ("epoch", "layer", "quantity", "value")
 
 
-def by_seed(estimates: Mapping[str, Sequence[EnergyEstimate]], where: str) -> tuple[tuple[Any, ...], Estimates]:
+def by_seed(estimates: Mapping[str, Sequence[EnergyEstimate]], where: str) -> tuple[tuple[object, ...], Estimates]:
     """Every variant's estimates in the order of their seeds, which must be the same for all."""
     if not estimates:
         raise InvalidInput(f"compare: {where} is empty; give at least one variant with one estimate")
@@ -81,7 +81,7 @@ def check_same_data(estimates: Estimates) -> None:
 
 
 def further(
-    other: Mapping[str, Sequence[EnergyEstimate]], main: Estimates, baseline: str, seeds: tuple[Any, ...]
+    other: Mapping[str, Sequence[EnergyEstimate]], main: Estimates, baseline: str, seeds: tuple[object, ...]
 ) -> Estimates:
     found, ordered = by_seed(other, "others")
     if baseline not in ordered or found != seeds or not set(ordered) <= set(main):
@@ -102,7 +102,7 @@ def further(
 def sorted_logs(
     logs: Mapping[str, Sequence[pd.DataFrame]],
     estimates: Mapping[str, Sequence[EnergyEstimate]],
-    seeds: tuple[Any, ...],
+    seeds: tuple[object, ...],
 ) -> dict[str, tuple[pd.DataFrame, ...]]:
     result = {}
     for name, frames in logs.items():
@@ -124,7 +124,7 @@ def sorted_logs(
 def sorted_replays(
     replayed: Mapping[str, Sequence[Sequence[Replayed]]],
     estimates: Mapping[str, Sequence[EnergyEstimate]],
-    seeds: tuple[Any, ...],
+    seeds: tuple[object, ...],
 ) -> dict[str, tuple[tuple[Replayed, ...], ...]]:
     """Replays in the order of the seeds; all of the traces that were estimated, and at the same widths."""
     result, widths = {}, None

@@ -26,7 +26,7 @@ def summarise(estimates: Estimates, baseline: str) -> pd.DataFrame:
     return pd.DataFrame([_row(name, group, estimates[baseline]) for name, group in estimates.items()])
 
 
-def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstimate]) -> dict[str, Any]:
+def _row(name: str, group: Sequence[EnergyEstimate], base: Sequence[EnergyEstimate]) -> dict[str, object]:
     row: dict[str, Any] = {"variant": name, "seeds": len(group)}
 
     def put(column: str, values: Sequence[float | None]) -> None:

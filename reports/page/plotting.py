@@ -22,7 +22,7 @@ VARIANT_COLOURS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa33
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), "-", (0, (1, 1)), (0, (3, 1, 1, 1)))
 PART_COLOURS = ("#77aadd", "#ffaabb", "#44bb99", "#ee8866", "#eedd88", "#bbcc33", "#aaaa00", "#99ddff", "#dddddd")
-STYLE: dict[str, Any] = {
+STYLE: dict[str, object] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8.5,

@@ -79,7 +79,7 @@ def pdf(report: Report, written: datetime) -> bytes:
     return result
 
 
-def _plain(report: Report) -> dict[str, Any]:
+def _plain(report: Report) -> dict[str, object]:
     """The report as JSON data for the typst template, figures as SVG text."""
     sections = [
         {"title": section.title, "blocks": [_plain_block(block) for block in section.blocks]}

@@ -134,7 +134,7 @@ def _memory(memory: dict[str, Any]) -> str:
     return f"{memory['name']}: {size}, {memory['word_bits']}-bit words, holds {', '.join(memory['holds'])}"
 
 
-def _flat(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(fields: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in fields.items():
         if isinstance(value, dict):
@@ -144,7 +144,7 @@ def _flat(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

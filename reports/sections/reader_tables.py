@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..comparison.compared import Compared
     from ..comparison.matching import Estimates
 
-Cell = Callable[[Any], str]
+Cell = Callable[[object], str]
 
 
 def summary_table(comparison: Compared) -> Table:
@@ -146,7 +146,7 @@ def paired_tables(comparison: Compared) -> list[Block]:
     return blocks
 
 
-def _paired_table(quantity: str, unit: Unit, rows: list[dict[str, Any]], data: pd.DataFrame | None) -> Table:
+def _paired_table(quantity: str, unit: Unit, rows: list[dict[str, object]], data: pd.DataFrame | None) -> Table:
     flips, points = quantity == "sign_flips", quantity == "accuracy"
     columns = [Column("Variant", text=True), Column("Against", text=True)]
     columns += [Column("Layers", text=True)] * flips

@@ -118,7 +118,7 @@ def _times(ratio: float, *, distinguishable: bool) -> str:
     return f"{number(ratio)} times less than" if ratio > 1 else f"{number(1 / ratio)} times more than"
 
 
-def _whether(comparison: Compared, row: dict[str, Any], *, last: bool) -> str:
+def _whether(comparison: Compared, row: dict[str, object], *, last: bool) -> str:
     seeds = len(comparison.seeds)
     if seeds < 2:
         return ONE_SEED if last else ""
@@ -144,8 +144,8 @@ def _verdict(
     comparison: Compared,
     reference: str,
     energy: dict[str, Any],
-    accuracy: dict[str, Any] | None,
-    events: dict[str, Any] | None,
+    accuracy: dict[str, object] | None,
+    events: dict[str, object] | None,
 ) -> str:
     focus, seeds = comparison.focus, len(comparison.seeds)
     told = _told(energy, seeds)
@@ -161,7 +161,7 @@ def _verdict(
     return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(accuracy, seeds)}."
 
 
-def _events_clause(row: dict[str, Any] | None, seeds: int) -> str:
+def _events_clause(row: dict[str, object] | None, seeds: int) -> str:
     return "" if row is None else f"; events alone {_change(row, seeds)}, {_told(row, seeds)}"
 
 
@@ -203,7 +203,7 @@ def _derived(comparison: Compared, name: str) -> str:
     return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(rows.get('accuracy'), seeds)}."
 
 
-def _differences(comparison: Compared, quantity: str) -> dict[str, dict[str, Any]]:
+def _differences(comparison: Compared, quantity: str) -> dict[str, dict[str, object]]:
     pairs = [(comparison.focus, reference) for reference in references(comparison)]
     return {row["reference"]: row for row in records(paired_differences(comparison, (quantity,), pairs))}
 

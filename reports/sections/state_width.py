@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -54,7 +54,7 @@ def widths(comparison: Compared) -> pd.DataFrame:
     for variant, group in comparison.estimates.items():
         replays = comparison.replayed.get(variant, ((),) * len(group))
         for seed, recorded, runs in zip(comparison.seeds, group, replays, strict=True):
-            origin: dict[str, Any] = {"variant": variant, "seed": seed}
+            origin: dict[str, object] = {"variant": variant, "seed": seed}
             low, high = recorded.compared_bounds_pj
             workload = recorded.operations.workload
             rows.append(
@@ -72,7 +72,7 @@ def widths(comparison: Compared) -> pd.DataFrame:
     return data[[*order, "synaptic_operations", "energy_pj", "low_pj", "high_pj", "ratio"]]
 
 
-def _replayed_row(one: Replayed) -> dict[str, Any]:
+def _replayed_row(one: Replayed) -> dict[str, object]:
     low, high = (math.nan, math.nan) if one.estimate is None else one.estimate.compared_bounds_pj
     return {
         "state": f"fixed{one.state_bits}",

@@ -24,7 +24,7 @@ TILE = 1024  # words: 8 KiB of a row and as much of three masks stay in a 32 KiB
 def _popcount(typing_context: object, word: object) -> Intrinsic:
     """Set bits of a uint64, by LLVM's own operation (which vectorises)."""
 
-    def generate(context: Any, builder: Any, signature: object, arguments: Any) -> object:
+    def generate(context: object, builder: Any, signature: object, arguments: Any) -> object:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate

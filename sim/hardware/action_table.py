@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class ActionTable:
     samples: int
     memories: tuple[Memory, ...] = ()
     omitted: Mapping[str, str] = field(default_factory=dict)
-    origin: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, object] = field(default_factory=dict)
     hardware_batch: int = 1
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class ActionTable:
         return {key: counts for key, counts in zip(keys, totals, strict=True) if key[1:] != TIME}
 
 
-def action_table(actions: ActionCounts, origin: Mapping[str, Any] | None = None) -> ActionTable:
+def action_table(actions: ActionCounts, origin: Mapping[str, object] | None = None) -> ActionTable:
     """The table of action counts, as it would come back from a file."""
     return ActionTable(
         actions.to_frame(),
@@ -90,7 +90,7 @@ def action_table(actions: ActionCounts, origin: Mapping[str, Any] | None = None)
 
 
 def write_actions(
-    actions: ActionCounts | ActionTable, path: str | Path, origin: Mapping[str, Any] | None = None
+    actions: ActionCounts | ActionTable, path: str | Path, origin: Mapping[str, object] | None = None
 ) -> Path:
     """Write action counts as one Parquet file.
 

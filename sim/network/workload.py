@@ -232,7 +232,7 @@ def workload_from_dict(data: Mapping[str, object], nonzero: Mapping[str, NDArray
         raise InvalidInput(f"workload description is not usable: {error}") from error
 
 
-def _layer_from_dict(entry: Mapping[str, Any], mask: NDArray[np.bool_] | None) -> Layer:
+def _layer_from_dict(entry: Mapping[str, object], mask: NDArray[np.bool_] | None) -> Layer:
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     kind = fields.pop("type", None)
     if kind not in LAYER_TYPES:

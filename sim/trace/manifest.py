@@ -53,7 +53,7 @@ class Manifest:
     prefix: str
     workload: Mapping[str, object]
     arrays: Mapping[str, StoredArray]
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     written_by: Mapping[str, object]
 
 

@@ -59,7 +59,7 @@ class SpikeTrace:
     labels: NDArray[np.int64] | None
     predictions: NDArray[np.int64] | None
     hash: str
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     memory: int = DEFAULT_MEMORY
     manifest: Manifest = field(repr=False, kw_only=True)
     store: Store = field(repr=False, kw_only=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,7 @@ def _check_potentials(again: ReplayResult, scale: float) -> None:
         )
 
 
-def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: int) -> dict[str, Any]:
+def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: int) -> dict[str, object]:
     """The chip as SANA-FE nests it: tiles, cores, and the five units of each core, in joule and seconds."""
     latency, mesh = machine.latency_s, machine.mesh
     assert latency is not None  # checked before
@@ -155,7 +155,7 @@ def _architecture(machine: Event, prices_pj: Mapping[str, float], input_units: i
     return {"architecture": {"name": "chip", "attributes": chip, "tile": [tile]}}
 
 
-def _units(latency: Latency, prices_pj: Mapping[str, float], input_units: int) -> dict[str, Any]:
+def _units(latency: Latency, prices_pj: Mapping[str, float], input_units: int) -> dict[str, object]:
     """What one core holds: where packets come in, synapses, dendrite, soma, and where packets go out."""
     soma = _event("access_neuron", prices_pj["neuron_access"], latency.neuron_access)
     soma |= _event("update_neuron", prices_pj["neuron_update"], latency.neuron_update)
@@ -179,7 +179,7 @@ def _event(name: str, price_pj: float, seconds: float) -> dict[str, float]:
     return {f"energy_{name}": _joule(price_pj), f"latency_{name}": seconds}
 
 
-def _unit(name: str, figures: dict[str, float], model: str | None = None) -> dict[str, Any]:
+def _unit(name: str, figures: dict[str, float], model: str | None = None) -> dict[str, object]:
     return {"name": name, "attributes": ({"model": model} if model else {}) | figures}
 
 
@@ -250,12 +250,12 @@ class _Network:
         for name in self.names:
             file.writelines(self._mapping(name))
 
-    def _input_group(self) -> dict[str, Any]:
+    def _input_group(self) -> dict[str, object]:
         trains = (self.inputs != 0).astype(int).T.tolist()
         neurons = [{index: [{"spikes": train}]} for index, train in enumerate(trains)]
         return {"name": self.names[INPUT], "attributes": [], "neurons": neurons}
 
-    def _group(self, own: Prepared) -> dict[str, Any]:
+    def _group(self, own: Prepared) -> dict[str, object]:
         """Neurons that share their channel's parameters are one range."""
         layer, model = own.item.layer, str(own.item.layer.neuron)
         positions = layer.neurons // layer.neuron_shape[0]
@@ -361,7 +361,7 @@ def _real(value: float) -> str:
     return text.replace("e", ".0e") if "e" in text and "." not in text else text
 
 
-def _dump(data: Mapping[str, Any]) -> str:
+def _dump(data: Mapping[str, object]) -> str:
     import yaml
 
     return str(yaml.safe_dump(dict(data), sort_keys=False, default_flow_style=None, width=2**31))
