@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -140,7 +139,14 @@ def reached(layer: Layer, machine: Event, places: Ints, copies: Ints) -> tuple[I
 
 @njit(cache=True, nogil=True)
 def _count_targets(
-    starts: Any, outs: Any, taps: Any, shape: Any, mask: Any, places: Any, copies: Any, counts: Any
+    starts: Ints,
+    outs: Ints,
+    taps: Ints,
+    shape: tuple[int, int, int],
+    mask: NDArray[np.uint8],
+    places: Ints,
+    copies: Ints,
+    counts: NDArray[np.int32],
 ) -> None:
     """Add the copies of every target to ``counts`` (source neuron, place); ``mask``: which weights exist, or empty."""
     group_size, run, out_positions = shape

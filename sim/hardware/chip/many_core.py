@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -275,7 +275,7 @@ def _flat(values: NDArray, name: str, units: bool = False) -> Flags:
 
 
 @njit(cache=True, nogil=True)
-def _weighted_sums(flags: Any, offset: int, table: Any, sums: Any) -> None:
+def _weighted_sums(flags: Flags, offset: int, table: Ints, sums: Ints) -> None:
     """Rows of ``table`` (neurons, columns) times the spikes of their neurons, from ``offset`` on, summed per step."""
     for sample in range(flags.shape[0]):
         for step in range(flags.shape[1]):
