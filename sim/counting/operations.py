@@ -36,7 +36,7 @@ COUNTED = ("nonzero_weights", "all_weights", "events")
 
 @dataclass(frozen=True)
 class KernelWords:
-    """What a layer's events fetch on one machine whose weights lie in `kernel_major` (`kernel_words.fetch_maps`).
+    """What a layer's events fetch on one machine whose weights lie in `kernel_major` (`fetch_maps`).
 
     Attributes
     ----------

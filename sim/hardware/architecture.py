@@ -183,14 +183,14 @@ class Grid:
     weights : {'resident', 'reload'}, optional
         Whether a network stays in the first memory of weights. resident: it must fit there, others are refused. reload:
         it is loaded from a later memory though it would fit. Unless given its size decides: what fits stays, what
-        does not is loaded layer by layer (`mapping.place`).
+        does not is loaded layer by layer (`place`).
     inferences_per_load : int, optional
         Inferences that share one load of a whole network that fits; a multiple of ``hardware_batch``. Unless given:
         one batch with ``weights: reload``, else all there ever are, so that the load is not charged. The layers of a
         network that does not fit displace each other, so they are loaded for every batch, whatever stands here;
         ``weights: reload`` with any other number is then refused.
     hardware_batch : int
-        Inferences that the machine works on at once, in lockstep, see `sharing`. States and spikes of all are held.
+        Inferences that the machine works on at once, in lockstep (`load_sharing`). States and spikes of all are held.
         It has nothing to do with the batch of the recording.
     """
 

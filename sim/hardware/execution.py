@@ -54,7 +54,7 @@ class ActionCounts:
         memory, a fill, a drain or the neurons are offered and not busy. 0 in a step that takes no time. Empty for
         machines without lanes.
     hardware_batch : int
-        Inferences that the machine works on at once; counts are of one all the same (see `sharing`).
+        Inferences that the machine works on at once; counts are of one all the same (see `load_sharing`).
     """
 
     steps: int

@@ -166,7 +166,7 @@ class Event:
         A fixed time per step instead of these two.
     timing : {'simple', 'detailed'}
         simple: the busiest core, generating or processing, hops ignored. detailed: packets in the order they are sent,
-        with the density of links. See `noc`.
+        with the density of links. See `network_on_chip`.
     schedule : {'skewed', 'as_recorded'}
         skewed: a trace without delays between layers is stretched to one step per synaptic hop, step t of a layer at
         depth d running in machine step t + d; the input has depth 0. as_recorded: the trace was taken in machine time.
@@ -178,7 +178,7 @@ class Event:
         as_recorded holds no drain that could be told apart, so both are all its steps. Not modelled: resetting states
         between inferences.
     mapping : {'row_major', 'near'}
-        How layers are laid out on cores unless a mapping is given. See `cores`.
+        How layers are laid out on cores unless a mapping is given. See `core_mapping`.
     fully_connected : {'dense', 'sparse'}
         Synapse unit of fully connected layers. A sparse one stores no zero weights. Convolutions use ``conv``.
     supports : tuple

@@ -31,7 +31,7 @@ def run_as_sanafe(
     Parameters
     ----------
     workload, parameters, inputs, machine, mapping
-        As given to `sanafe.export_sanafe`, which has refused what this cannot run.
+        As given to `export_sanafe`, which has refused what this cannot run.
 
     Returns
     -------

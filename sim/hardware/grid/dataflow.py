@@ -130,7 +130,7 @@ class Schedule:
     -----
     With groups the folds of all groups follow each other. Streams of one fold follow each other without a gap while
     its stationary operand stays, and a fold takes its full fill and drain however little of the array it uses. Not
-    modelled: stalls, overlap of folds, halo reuse between folds, sparsity (see `dense`).
+    modelled: stalls, overlap of folds, halo reuse between folds, sparsity (see `dense_array`).
     """
 
     shape: MatrixShape

@@ -17,8 +17,8 @@ step (docs/definitions.md, 5, 9 and 13 to 15):
 the smaller of one fetch per (input, tap) and the dense array's own: an upper bound, never above ``gate``. Weights that
 stay in the array are loaded before the inputs are known, so skipping saves none of them.
 
-A hardware batch has B times the positions, so everything above that is of the array is of the batch (`sharing`); its
-inputs are read for each inference, from a word of their own.
+A hardware batch has B times the positions, so everything above that is of the array is of the batch (`load_sharing`);
+its inputs are read for each inference, from a word of their own.
 
 Not modelled: stalls, halo and line buffers, overlap of layers, multicast and control energy.
 """

@@ -3,8 +3,8 @@
 Layers that join a population scatter into its potentials, step by step with its own layer. Events of a skip path add to
 one potential each and fetch no weight; those of self-connections are the spikes of the step before. With ``graded:
 events`` a graded value n is n such events. With weights in `kernel_major` an event fetches the taps it needs of every
-output channel's kernel; `kernel_words` counts those words. The inferences of a hardware batch share what comes from
-outside the weight memory and nothing else (`sharing`).
+output channel's kernel; `kernel_fetches` counts those words. The inferences of a hardware batch share what comes from
+outside the weight memory and nothing else (`load_sharing`).
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def collector(shape: tuple[int, int], hardware_batch: int) -> tuple[Actions, Add
     """An empty set of actions of a hardware batch, and two functions that add counts to it; zeros leave no row.
 
     The first takes what each inference of the batch does, the second what all of them do together. Counts are int64
-    ``(steps, samples)``: those of a batch of inferences like each sample (see `sharing`).
+    ``(steps, samples)``: those of a batch of inferences like each sample (see `load_sharing`).
     """
     result: Actions = {}
 
@@ -125,7 +125,7 @@ def neuron_actions(add: Add, operations: LayerOperations, workload: Workload, le
 def vector_reads(add: Add, layer: Layer, workload: Workload, memory: Memory, shape: tuple[int, int]) -> None:
     """Channel vectors, 32 bits each, and a per-step gain's part of its table at every step; a readout's bias once.
 
-    A branch into another layer's current reads the factors that it keeps (`mapping.branch_constants`) at every step.
+    A branch into another layer's current reads the factors that it keeps (`branch_constants`) at every step.
     """
     if layer.joins is not None:
         add(memory.name, "read", words(branch_constants(layer, workload), 32, memory))
