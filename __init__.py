@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .energy.machines.prices import Technology, load_technology, technology_names
     from .energy.pricing.action_costs import price_actions
     from .energy.pricing.estimate import EnergyEstimate, estimate
-    from .energy.pricing.variants import estimate_variants
+    from .energy.pricing.estimate_variants import estimate_variants
     from .energy.published import score_table
     from .models.networks.agmm import GateConfig
     from .models.recording.record import record
@@ -68,7 +68,7 @@ _HOMES = {
     "count": "sim.counting.operations",
     "derive": "models.training.derive",
     "estimate": "energy.pricing.estimate",
-    "estimate_variants": "energy.pricing.variants",
+    "estimate_variants": "energy.pricing.estimate_variants",
     "export_sanafe": "sim.hardware.chip.sanafe_export",
     "fitted": "energy.explaining.fitted_memories",
     "load_ablation": "ablation.jobs",

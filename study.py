@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .energy.explaining.narrow_states import STATE_BITS, Replayed, replay_trace
 from .energy.machines.accelerator import Accelerator, load_accelerator
 from .energy.pricing.estimate import EnergyEstimate
-from .energy.pricing.variants import estimate_variants
+from .energy.pricing.estimate_variants import estimate_variants
 from .models.data.datasets import batches
 from .models.recording.record import TRACE, record
 from .models.run_folders.run import Run, check_data

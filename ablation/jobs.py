@@ -19,7 +19,7 @@ from ..energy.machines.yaml_files import parse_yaml, validate
 from ..models.settings.config import TrainConfig, config_from_dict, config_to_dict
 from ..models.settings.variants import variant_config
 from ..sim.errors import InvalidInput
-from .file import FIELDS, FLOAT_STATE, STATE_BITS, STATES, Ablation, Hypercube
+from .ablation_file import FIELDS, FLOAT_STATE, STATE_BITS, STATES, Ablation, Hypercube
 
 # how nothing is penalised makes no difference
 NO_PENALTY: dict[str, Any] = {name: FIELDS[name].default for name in ("rate_penalty", "penalty", "rate_target")}

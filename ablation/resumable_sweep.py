@@ -23,7 +23,7 @@ from ..sim.counting.operations import OperationCounts, count
 from ..sim.errors import InvalidInput
 from ..sim.files import replacing
 from ..sim.hardware.grid.kernel_fetches import needs_spikes
-from .file import FLOAT_STATE, STATE_BITS, Ablation
+from .ablation_file import FLOAT_STATE, STATE_BITS, Ablation
 from .jobs import Key, Task, jobs, plan
 from .scheduling import Bars, Figures, Here, Outcome, Progress, execute
 from .task import perform

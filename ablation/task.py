@@ -20,7 +20,7 @@ from ..sim.hardware.grid.kernel_fetches import needs_spikes
 from ..sim.replay.parameter_file import PARAMETERS, load_parameters
 from ..sim.trace.spike_trace import SpikeTrace
 from ..study import analog_inputs
-from .file import FLOAT_STATE
+from .ablation_file import FLOAT_STATE
 from .jobs import Key, Task
 from .scheduling import Outcome
 from .worker_processes import Report, worker

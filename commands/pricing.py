@@ -125,7 +125,7 @@ def compare(
 ) -> None:
     """Compare recorded networks on one accelerator."""
     from ..energy.machines.accelerator import load_accelerator
-    from ..energy.pricing.variants import estimate_variants
+    from ..energy.pricing.estimate_variants import estimate_variants
     from ..reports.compare import compare as make_comparison
     from ..sim.hardware.grid.kernel_fetches import needs_spikes
 

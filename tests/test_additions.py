@@ -92,7 +92,7 @@ def add_section(package: Path) -> None:
 '''
     path = package / "reports/sections/contents.py"
     insert(path, "def build_report(", code)
-    insert(path, '    "Prices": background.prices,\n', '    "Carbon": carbon,\n')
+    insert(path, '    "Prices": coverage_and_prices.prices,\n', '    "Carbon": carbon,\n')
 
 
 def add_dataset(package: Path) -> None:

@@ -12,8 +12,9 @@ from ...sim.readable_numbers import ENERGY, column, number, unit_for
 from ..comparison import full_tables
 from ..comparison.paired_differences import default_pairs
 from ..page.blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
-from . import background, drawings, machines, sentences
+from . import comparison_figures, coverage_and_prices, sentences
 from .fitted_memories import fitted_memories
+from .machine_sentences import refused_sentence, static_of_samples, three_numbers, validation_sentence
 from .ratio_parts import made_of
 from .reader_tables import gate_table, machine_table, paired_tables, summary_table
 from .state_width import state_width
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 def result(comparison: Compared) -> list[Block]:
     """The first page: the answer in words, the summary, accuracy against energy, energy by part."""
-    scatter = drawings.accuracy_energy(comparison)
-    stacked = drawings.stacked_energy(comparison, comparison.estimates)
+    scatter = comparison_figures.accuracy_energy(comparison)
+    stacked = comparison_figures.stacked_energy(comparison, comparison.estimates)
     about = (
-        machines.three_numbers(comparison.estimates),
-        machines.refused_sentence(comparison, comparison.estimates[comparison.baseline][0].accelerator.name),
+        three_numbers(comparison.estimates),
+        refused_sentence(comparison, comparison.estimates[comparison.baseline][0].accelerator.name),
     )
     return [
         Paragraph(sentences.headline(comparison), "lead"),
@@ -67,8 +68,8 @@ def by_layer(comparison: Compared) -> list[Block]:
     cells = zip(*(column(data[name], unit.size) for name in data.columns), strict=True)
     rows = tuple((str(layer), *row) for layer, row in zip(data.index, cells, strict=True))
     full = data.rename_axis("layer").reset_index().melt("layer", var_name="variant", value_name="energy_pj")
-    caption = f"Energy{drawings.of_events(comparison.estimates)} per inference by layer, mean over seeds."
-    return [drawings.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, rows, full)]
+    caption = f"Energy{comparison_figures.of_events(comparison.estimates)} per inference by layer, mean over seeds."
+    return [comparison_figures.energy_by_layer(comparison), Table("energy-by-layer", caption, columns, rows, full)]
 
 
 def other_accelerators(comparison: Compared) -> list[Block]:
@@ -84,10 +85,13 @@ def other_accelerators(comparison: Compared) -> list[Block]:
     for estimates in comparison.others:
         machine = estimates[comparison.baseline][0].accelerator
         blocks += [Heading(machine.name), Paragraph(f"{machine.title}. {machine.notes}")]
-        about = (machines.three_numbers(estimates), machines.refused_sentence(comparison, machine.name))
+        about = (
+            three_numbers(estimates),
+            refused_sentence(comparison, machine.name),
+        )
         blocks += [Paragraph(text) for text in about if text]
         blocks.append(machine_table(estimates, comparison.baseline))
-    drawn = [drawings.stacked_energy(comparison, estimates) for estimates in comparison.others]
+    drawn = [comparison_figures.stacked_energy(comparison, estimates) for estimates in comparison.others]
     for left, right in zip_longest(drawn[::2], drawn[1::2]):
         blocks.append(left if right is None else SideBySide(left, right))
     return blocks
@@ -103,7 +107,7 @@ def firing(comparison: Compared) -> list[Block]:
     columns = (Column("Variant", text=True), *(Column(str(layer), "%") for layer in means.columns))
     rows = tuple((str(name), *(number(100 * rate) for rate in row)) for name, *row in means.itertuples())
     caption = "Firing rate: share of neurons that fire in a step, mean over steps and seeds."
-    return [drawings.firing(comparison, data), Table("firing-rate", caption, columns, rows, data)]
+    return [comparison_figures.firing(comparison, data), Table("firing-rate", caption, columns, rows, data)]
 
 
 def training(comparison: Compared) -> list[Block]:
@@ -112,9 +116,9 @@ def training(comparison: Compared) -> list[Block]:
     if data.empty:
         return [Paragraph("No training logs were given with these estimates.")]
     found = (
-        drawings.sign_flips(comparison, data),
-        drawings.gradients(comparison, data, "gradient_mean", "Gradient mean"),
-        drawings.gradients(comparison, data, "gradient_variance", "Gradient variance"),
+        comparison_figures.sign_flips(comparison, data),
+        comparison_figures.gradients(comparison, data, "gradient_mean", "Gradient mean"),
+        comparison_figures.gradients(comparison, data, "gradient_variance", "Gradient variance"),
     )
     shown: list[Block] = [figure for figure in found if figure is not None]
     note = (
@@ -130,16 +134,17 @@ def single_inferences(comparison: Compared) -> list[Block]:
     unit = unit_for(data["p95_pj"], ENERGY)
     shown = {"mean_pj": "Mean", "median_pj": "Median", "p95_pj": "95 %", "min_pj": "Smallest", "max_pj": "Largest"}
     columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
-    caption = f"Energy{drawings.of_events(comparison.estimates)} of single inferences, samples of all seeds together."
+    of_events = comparison_figures.of_events(comparison.estimates)
+    caption = f"Energy{of_events} of single inferences, samples of all seeds together."
     if data["static_pj"].notna().all():
         shown |= {"static_pj": "Static \N{MULTIPLICATION SIGN} time", "total_pj": "Total, mean"}
         unit = unit_for(data["total_pj"], ENERGY)
         columns = (Column("Variant", text=True), *(Column(title, unit.name) for title in shown.values()))
-        caption += f" Static power \N{MULTIPLICATION SIGN} time {machines.static_of_samples(comparison)}."
+        caption += f" Static power \N{MULTIPLICATION SIGN} time {static_of_samples(comparison)}."
     values = data[list(shown)].to_numpy() / unit.size
     rows = [(name, *map(number, row)) for name, row in zip(data["variant"], values.tolist(), strict=True)]
     return [
-        drawings.sample_energy(comparison, data),
+        comparison_figures.sample_energy(comparison, data),
         Table("energy-of-inferences", caption, columns, tuple(rows), data),
     ]
 
@@ -149,7 +154,7 @@ def gate_cost(comparison: Compared) -> list[Block]:
     data = full_tables.gate_cost(comparison)
     if data.empty:
         machine = comparison.estimates[comparison.baseline][0].accelerator.name
-        return [Paragraph(f"No variant has a live gate. {machines.refused_sentence(comparison, machine)}".strip())]
+        return [Paragraph(f"No variant has a live gate. {refused_sentence(comparison, machine)}".strip())]
     blocks: list[Block] = []
     for variant, part in data.groupby("variant", sort=False):
         blocks.append(Paragraph(sentences.gate_sentence(comparison, str(variant), part)))
@@ -164,7 +169,7 @@ def build_report(comparison: Compared) -> Report:
     subtitle = (
         f"{sentences.dataset_title(comparison)[:1].upper()}{sentences.dataset_title(comparison)[1:]}; "
         f"{first.operations.workload.name}, {first.operations.steps} steps, {first.operations.samples:,} test samples, "
-        f"{seeds}; {first.accelerator.name}. {machines.validation_sentence(first)}"
+        f"{seeds}; {first.accelerator.name}. {validation_sentence(first)}"
     )
     sections = tuple(Section(title, tuple(make(comparison))) for title, make in SECTIONS.items())
     extra: dict[str, pd.DataFrame] = {
@@ -192,7 +197,7 @@ SECTIONS: dict[str, Callable[[Compared], list[Block]]] = {
     "Training": training,
     "Energy of single inferences": single_inferences,
     "What the gate costs": gate_cost,
-    "What was priced, and what was not": background.coverage,
-    "Prices": background.prices,
-    "Configuration, versions and hashes": background.configuration,
+    "What was priced, and what was not": coverage_and_prices.coverage,
+    "Prices": coverage_and_prices.prices,
+    "Configuration, versions and hashes": coverage_and_prices.configuration,
 }

@@ -22,7 +22,7 @@ from spikejoule.reports.compare import compare
 from spikejoule.reports.comparison import full_tables
 from spikejoule.reports.page.blocks import Paragraph
 from spikejoule.reports.sections.contents import build_report
-from spikejoule.reports.sections.machines import three_numbers
+from spikejoule.reports.sections.machine_sentences import three_numbers
 from spikejoule.reports.sections.ratio_parts import made_of
 from spikejoule.reports.sections.sentences import gate_sentence
 from spikejoule.sim.counting.synthetic import bernoulli_counts, scaled_counts

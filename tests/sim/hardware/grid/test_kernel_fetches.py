@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate
-from spikejoule.energy.pricing.variants import estimate_variants
+from spikejoule.energy.pricing.estimate_variants import estimate_variants
 from spikejoule.reports.compare import compare
 from spikejoule.reports.sections.contents import build_report
 from spikejoule.sim.counting.operations import count

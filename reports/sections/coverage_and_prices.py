@@ -11,7 +11,7 @@ import pandas as pd
 from ...sim.readable_numbers import number
 from ..comparison import full_tables
 from ..page.blocks import Block, Bullets, Column, Paragraph, Table
-from . import machines, sentences
+from . import machine_sentences, sentences
 
 if TYPE_CHECKING:
     from ..comparison.compared import Compared
@@ -29,7 +29,7 @@ def coverage(comparison: Compared) -> list[Block]:
             "Every action that occurs has a price, or the estimate would have been refused: nothing silently counts as "
             "zero. What the machines' models leave out on purpose is listed below what is priced."
         ),
-        *machines.silicon(full_tables.machines(comparison)),
+        *machine_sentences.silicon(full_tables.machines(comparison)),
         _text_table("priced", "Priced.", ("Component", "Actions", "Accelerators"), _merged(priced), priced),
         _text_table("not-priced", "Not priced.", ("Part", "Why", "Accelerators"), _merged(left_out), left_out),
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from spikejoule.energy.machines.accelerator import load_accelerator
 from spikejoule.energy.pricing.estimate import estimate
-from spikejoule.energy.pricing.variants import estimate_variants
+from spikejoule.energy.pricing.estimate_variants import estimate_variants
 from spikejoule.reports.compare import compare
 from spikejoule.reports.comparison import full_tables
 from spikejoule.reports.page import render

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from spikejoule.energy.machines.accelerator import load_accelerator
-from spikejoule.energy.pricing.variants import estimate_variants
+from spikejoule.energy.pricing.estimate_variants import estimate_variants
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
