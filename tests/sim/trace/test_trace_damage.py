@@ -244,7 +244,7 @@ def test_two_hundred_more_random_corruptions_are_detected_or_harmless(original, 
 WRITER = """
     import os, sys
     import numpy as np
-    from spikejoule.sim.trace.spike_trace import TraceWriter
+    from spikejoule.sim import TraceWriter
     from spikejoule.sim.network.workload import Workload
 
     workload = Workload(name="net", input_shape=(64, 8, 8), layers=())

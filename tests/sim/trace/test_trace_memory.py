@@ -11,7 +11,7 @@ SCRIPT = """
     import json, sys
     import numpy as np
     import numcodecs.zstd
-    from spikejoule.sim.trace.spike_trace import SpikeTrace, TraceWriter
+    from spikejoule.sim import SpikeTrace, TraceWriter
     from spikejoule.sim.network.workload import Workload
 
     path, megabytes, setting = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * 2**20
