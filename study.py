@@ -21,10 +21,9 @@ from .models.settings.variants import VARIANTS, variant_config
 from .models.training.evaluate import as_input
 from .models.training.train import train, train_many
 from .reports.compare import Comparison, compare
-from .sim.counting.operations import OperationCounts, count
+from .sim.counting.operations import OperationCounts, count, write_counts
 from .sim.display import lines
 from .sim.errors import InvalidInput
-from .sim.files import write_table
 from .sim.hardware.grid.kernel_fetches import needs_spikes
 from .sim.readable_numbers import listed
 from .sim.replay.parameter_file import PARAMETERS, load_parameters
@@ -183,8 +182,3 @@ def _record_and_count(
     if progress is not None:
         progress("record and count", total, total)
     return counts
-
-
-def write_counts(counts: OperationCounts, path: str | Path) -> Path:
-    """Write the tidy table of operation counts, summed over samples, as Parquet or (by its ending) CSV."""
-    return write_table(counts.to_frame(by_sample=False), path)

@@ -33,7 +33,7 @@ def count(
     out: Annotated[Path | None, typer.Option(help="Write the tidy table here (.csv or .parquet).")] = None,
 ) -> None:
     """Count the operations of a trace exactly, per layer."""
-    from ..study import write_counts
+    from ..sim.counting.operations import write_counts
 
     counts = _count(open_trace(trace))
     show_counts(counts)

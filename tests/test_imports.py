@@ -65,6 +65,21 @@ def test_the_command_line_answers_without_loading_torch():
     assert result.stdout.split() == ["False", "False"]
 
 
+def test_commands_on_recorded_traces_run_without_a_deep_learning_stack(tmp_path):
+    written = WORK.partition("written = ")[0] + f"import os; os.chdir({str(tmp_path)!r}); one('a', 0.4)\n"
+    commands = """
+from typer.testing import CliRunner
+from spikejoule import cli
+trace = str(folder / "a.zarr")
+for words in (["trace", "info"], ["count", "--out", "c.csv"], ["estimate", "--json"], ["estimate", "--all-models"]):
+    place = 2 if words[0] == "trace" else 1
+    result = CliRunner().invoke(cli.app, [*words[:place], trace, *words[place:]])
+    assert result.exit_code == 0, (words, result.output, result.exception)
+"""
+    result = fresh(BLOCK.format(blocked=DEEP_LEARNING) + written + commands)
+    assert result.returncode == 0, result.stderr
+
+
 def test_stored_actions_are_read_and_priced_without_loading_torch():
     names = "read_actions, price_actions, load_technology, sweep, export_sanafe, load_parameters, score_table"
     result = fresh(f"import sys; from spikejoule import {names}; print('torch' in sys.modules)")

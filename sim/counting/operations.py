@@ -18,6 +18,7 @@ import numpy as np
 
 from ..display import brief, html_table, lines, one_line
 from ..errors import InvalidInput
+from ..files import write_table
 from ..network.workload import INPUT, Layer, Workload
 from ..readable_numbers import COUNT, number, percent, with_unit
 from .graded import count_units, reads_graded, unit_events
@@ -232,6 +233,11 @@ def count(trace: SpikeTrace, *, executor: Executor | None = None) -> OperationCo
     return OperationCounts(
         workload, trace.hash, *shape, layers, tables[EMITTED, INPUT], trace.accuracy, trace.provenance, sums
     )
+
+
+def write_counts(counts: OperationCounts, path: str | Path) -> Path:
+    """Write the tidy table of operation counts, summed over samples, as Parquet or (by its ending) CSV."""
+    return write_table(counts.to_frame(by_sample=False), path)
 
 
 def _ranges(chunks: list[slice], most: int = 64) -> list[tuple[int, int]]:
