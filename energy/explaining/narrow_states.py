@@ -14,9 +14,10 @@ from ...sim.display import lines
 from ...sim.errors import InvalidInput
 from ...sim.hardware.execution import ActionCounts, execute
 from ...sim.network.layers import INPUT
+from ...sim.network.workload import Workload
 from ...sim.readable_numbers import ENERGY, percent, with_unit
 from ...sim.replay.parameters import LayerParameters
-from ...sim.replay.replay import SpikeMismatch, compare_spikes, replay
+from ...sim.replay.replay import ReplayResult, SpikeMismatch, compare_spikes, replay
 from ...sim.replay.state_width import READOUT_BITS, in_state_units
 from ...sim.trace.packing import pack, pack_planes
 from ...sim.trace.spike_trace import SpikeTrace
@@ -110,13 +111,7 @@ def replay_trace(
         result = replay(workload, scaled, inputs, number=numbers)
     recorded = {name: trace.read(name) for name in result.spikes}
     against = compare_spikes(result, recorded, trace.labels)
-    words = {name: pack(values, "spike") for name, values in result.spikes.items()}
-    words |= {
-        name: pack_planes(values, "graded") if workload.signals[name][1] == "graded" else pack(values != 0, "spike")
-        for name, values in {INPUT: inputs, **result.passed}.items()
-    }
-    origin = {**trace.provenance, "replayed": {"state_bits": state_bits or 64, "trace": trace.hash}}
-    operations = replace(packed_counts(workload, words, origin), accuracy=against.accuracy)
+    operations = replace(_counted(trace, workload, result, inputs, state_bits), accuracy=against.accuracy)
     potentials = trace.steps * trace.samples * sum(workload.layer(name).neurons for name in result.saturated)
     saturated = sum(int(counts.sum()) for counts in result.saturated.values()) / potentials
     mismatch = _together(against.mismatch)
@@ -127,6 +122,19 @@ def replay_trace(
     except InvalidInput as error:  # such as a technology without prices at this width
         return Replayed(state_bits, operations, mismatch, saturated, None, str(error))
     return Replayed(state_bits, operations, mismatch, saturated, priced)
+
+
+def _counted(
+    trace: SpikeTrace, workload: Workload, result: ReplayResult, inputs: NDArray, state_bits: int | None
+) -> OperationCounts:
+    """Operation counts of what the replay emitted and passed on."""
+    words = {name: pack(values, "spike") for name, values in result.spikes.items()}
+    words |= {
+        name: pack_planes(values, "graded") if workload.signals[name][1] == "graded" else pack(values != 0, "spike")
+        for name, values in {INPUT: inputs, **result.passed}.items()
+    }
+    origin = {**trace.provenance, "replayed": {"state_bits": state_bits or 64, "trace": trace.hash}}
+    return packed_counts(workload, words, origin)
 
 
 def estimate_with_readout(operations: OperationCounts, accelerator: Accelerator) -> EnergyEstimate:

@@ -97,18 +97,28 @@ def in_state_units(
             number = FixedPoint(state_bits=max(state_bits, READOUT_BITS), frac_bits=0)
             unit = np.full(channels, _readout_unit(item, parameters, bounds, number, steps))
         numbers[item.name] = number
-        for layer in item.synapses:
-            given = parameters[layer.name]
-            # a joining layer may see the neurons as channels without positions
-            by_output = np.repeat(unit, layer.channel_groups[2] // channels)
-            scaled[layer.name] = replace(given, scale=np.asarray(given.scale, np.float64) / by_output)
-        scaled[item.name] = replace(
-            scaled[item.name],
-            threshold=np.asarray(own.threshold) / unit,
-            bias=np.asarray(own.bias) / unit,
-            unit=np.asarray(own.unit) * unit,
-        )
+        scaled |= _in_unit(item, parameters, unit)
     return scaled, numbers
+
+
+def _in_unit(
+    item: Population, parameters: Mapping[str, LayerParameters], unit: NDArray[np.float64]
+) -> dict[str, LayerParameters]:
+    """The parameters of a population and of all that feeds it, in one unit for each of its channels."""
+    scaled = {}
+    for layer in item.synapses:
+        given = parameters[layer.name]
+        # a joining layer may see the neurons as channels without positions
+        by_output = np.repeat(unit, layer.channel_groups[2] // len(unit))
+        scaled[layer.name] = replace(given, scale=np.asarray(given.scale, np.float64) / by_output)
+    own = parameters[item.name]
+    scaled[item.name] = replace(
+        scaled.get(item.name, own),
+        threshold=np.asarray(own.threshold) / unit,
+        bias=np.asarray(own.bias) / unit,
+        unit=np.asarray(own.unit) * unit,
+    )
+    return scaled
 
 
 def _spiking_unit(item: Population, own: LayerParameters, level: float) -> NDArray[np.float64]:
