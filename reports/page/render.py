@@ -38,7 +38,15 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def html(report: Report, written: datetime) -> str:
+class Drawn(dict["Figure", str]):
+    """Figures as SVG text, each drawn when it is first asked for: shared by the renderings of one report."""
+
+    def __missing__(self, figure: Figure) -> str:
+        self[figure] = svg(figure)
+        return self[figure]
+
+
+def html(report: Report, written: datetime, drawn: Drawn | None = None) -> str:
     """The report as one self-contained HTML page.
 
     Parameters
@@ -46,12 +54,16 @@ def html(report: Report, written: datetime) -> str:
     report : Report
     written : datetime
         Time stamp printed in it; the only thing that differs between two renderings of one report.
+    drawn : Drawn, optional
+        What another rendering of this report has drawn, and to which this one adds.
     """
     import jinja2
     from markupsafe import Markup
 
+    drawn = Drawn() if drawn is None else drawn
+
     def inline(figure: Figure) -> Markup:
-        return Markup(_themed(svg(figure), figure.name))  # our own drawing; text in it is outlines
+        return Markup(_themed(drawn[figure], figure.name))  # our own drawing; text in it is outlines
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -61,14 +73,14 @@ def html(report: Report, written: datetime) -> str:
     return template.render(report=report, written=_stamp(written), inline=inline, anchor=_anchor, **kind)
 
 
-def pdf(report: Report, written: datetime) -> bytes:
-    """The report as PDF, on A4, set by typst with the fonts that matplotlib and typst bring."""
+def pdf(report: Report, written: datetime, drawn: Drawn | None = None) -> bytes:
+    """The report as PDF, on A4, set by typst with the fonts that matplotlib and typst bring; see `html`."""
     import matplotlib
     import typst
 
     # only fonts that come with the packages, so that a report looks the same everywhere
     fonts = typst.Fonts(include_system_fonts=False, font_paths=[f"{matplotlib.get_data_path()}/fonts/ttf"])
-    data = json.dumps(_plain(report) | {"written": _stamp(written)})
+    data = json.dumps(_plain(report, Drawn() if drawn is None else drawn) | {"written": _stamp(written)})
     compiler = typst.Compiler(_template("report.typ").encode(), font_paths=fonts, sys_inputs={"report": data})
     try:
         result = compiler.compile(format="pdf", timestamp=int(written.timestamp()))
@@ -79,16 +91,16 @@ def pdf(report: Report, written: datetime) -> bytes:
     return result
 
 
-def _plain(report: Report) -> dict[str, object]:
+def _plain(report: Report, drawn: Drawn) -> dict[str, object]:
     """The report as JSON data for the typst template, figures as SVG text."""
     sections = [
-        {"title": section.title, "blocks": [_plain_block(block) for block in section.blocks]}
+        {"title": section.title, "blocks": [_plain_block(block, drawn) for block in section.blocks]}
         for section in report.sections
     ]
     return {"title": report.title, "subtitle": report.subtitle, "sections": sections}
 
 
-def _plain_block(block: blocks.Block) -> dict[str, Any]:
+def _plain_block(block: blocks.Block, drawn: Drawn) -> dict[str, Any]:
     kind = {"kind": type(block).__name__}
     match block:
         case blocks.Heading():
@@ -102,9 +114,9 @@ def _plain_block(block: blocks.Block) -> dict[str, Any]:
             return kind | {"caption": block.caption, "columns": columns, "rows": [list(row) for row in block.rows]}
         case blocks.Figure():
             size = {"width": block.width, "half": block.width <= blocks.NARROW}
-            return kind | {"caption": block.caption, "svg": svg(block)} | size
+            return kind | {"caption": block.caption, "svg": drawn[block]} | size
         case blocks.SideBySide():
-            return kind | {"figures": [_plain_block(block.left), _plain_block(block.right)]}
+            return kind | {"figures": [_plain_block(block.left, drawn), _plain_block(block.right, drawn)]}
 
 
 def _themed(text: str, name: str) -> str:

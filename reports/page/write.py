@@ -58,7 +58,8 @@ def write_report(
             f"report: {path} is a folder; give a name for the report in it, for example {base / 'report'}"
         )
     stamp = written or datetime.now(UTC).replace(microsecond=0)
-    contents = {name: FORMATS[name](report, stamp) for name in wanted}
+    drawn = render.Drawn()  # once for all formats
+    contents = {name: FORMATS[name](report, stamp, drawn) for name in wanted}
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
@@ -130,7 +131,7 @@ def _check_replaceable(tables: Path, reports: Sequence[Path]) -> None:
 
 
 # ending -> what makes the bytes of that file
-FORMATS: dict[str, Callable[[Report, datetime], bytes]] = {
-    "html": lambda report, written: render.html(report, written).encode("utf-8"),
+FORMATS: dict[str, Callable[[Report, datetime, render.Drawn], bytes]] = {
+    "html": lambda report, written, drawn: render.html(report, written, drawn).encode("utf-8"),
     "pdf": render.pdf,
 }
