@@ -35,19 +35,31 @@ class Comparison(Compared):
 
     def __repr__(self) -> str:
         machine = self.estimates[self.baseline][0].accelerator.name
-        row = next(row for row in records(self.summary()) if row["variant"] == self.focus)
         seeds = f"{len(self.seeds)} seed{'s' * (len(self.seeds) != 1)}"
         return lines(
             f"Comparison of {len(self.estimates)} variants on {machine}, {seeds}, {len(self.others)} other machines",
-            f"{self.focus}: {with_unit(1e3 * row[self.quantity.replace('_pj', '_nj')], ENERGY)} per inference",
-            f"{self.baseline} / {self.focus}: {number(row['ratio'])}, {number(row['ratio_low'])} to "
-            f"{number(row['ratio_high'])} over the price ranges",
-            f"accuracy: {percent(row['accuracy'])}",
+            *self._figures(),
             f"variants: {listed(self.estimates)}",
         )
 
-    def _repr_html_(self) -> str:
-        shown = summary_table(self)
+    def _figures(self) -> list[str]:
+        """Energy, ratio and accuracy of the focus, or why it has none."""
+        try:
+            row = next(row for row in records(self.summary()) if row["variant"] == self.focus)
+        except InvalidInput as error:  # a variant that costs nothing has no ratio
+            return [str(error)]
+        bounds = f"{number(row['ratio_low'])} to {number(row['ratio_high'])} over the price ranges"
+        return [
+            f"{self.focus}: {with_unit(1e3 * row[self.quantity.replace('_pj', '_nj')], ENERGY)} per inference",
+            f"{self.baseline} / {self.focus}: {number(row['ratio'])}, {bounds}",
+            f"accuracy: {percent(row['accuracy'])}",
+        ]
+
+    def _repr_html_(self) -> str | None:
+        try:
+            shown = summary_table(self)
+        except InvalidInput:  # see `__repr__`, which a notebook then shows
+            return None
         names = [f"{column.label}, {column.unit}" if column.unit else column.label for column in shown.columns]
         rows = [dict(zip(names, (cell.replace("\n", " ") for cell in row), strict=True)) for row in shown.rows]
         return html_table(self.headline(), rows)

@@ -143,6 +143,19 @@ def test_a_comparison_says_who_wins_by_how_much(made):
     assert picojoule(re.search(r"BSNN \+ AGMM: (.*) per", text)[1]) == pytest.approx(1e3 * row["energy_nj"], rel=5e-3)
 
 
+def test_a_comparison_without_a_ratio_says_why(tmp_path):
+    layer = Linear(name="out", in_shape=(3,), out_features=2, neuron="readout")
+    net, machine = Workload(name="net", input_shape=(3,), layers=(layer,)), sj.load_accelerator("sop-45nm")
+    estimates = {}
+    for name, spikes in (("busy", np.ones((4, 5, 3), bool)), ("silent", np.zeros((4, 5, 3), bool))):
+        with TraceWriter(tmp_path / f"{name}.zarr", net, 4, provenance={"seed": 0}) as writer:
+            writer.append({"input": spikes})
+        estimates[name] = [sj.estimate(sj.SpikeTrace.open(tmp_path / f"{name}.zarr"), machine)]
+    comparison = sj.compare(estimates, baseline="busy")
+    assert "'silent' costs 0.0 pJ, so it has no ratio" in repr(comparison)
+    assert comparison._repr_html_() is None
+
+
 def test_a_trace_and_a_run_say_what_and_where(made):
     assert str(made.trace.path) in repr(made.trace)
     assert made.trace.hash[:12] in repr(made.trace)
