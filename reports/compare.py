@@ -17,8 +17,8 @@ from .comparison.paired_differences import SHOWN, paired_differences
 from .comparison.summary import summarise
 from .page.write import write_report
 from .sections.contents import build_report
+from .sections.headline import headline
 from .sections.reader_tables import summary_table
-from .sections.sentences import headline
 
 if TYPE_CHECKING:
     import pandas as pd

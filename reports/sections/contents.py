@@ -14,6 +14,7 @@ from ..comparison.paired_differences import default_pairs
 from ..page.blocks import Block, Bullets, Column, Heading, Paragraph, Report, Section, SideBySide, Table
 from . import comparison_figures, coverage_and_prices, sentences
 from .fitted_memories import fitted_memories
+from .headline import headline
 from .machine_sentences import refused_sentence, static_of_samples, three_numbers, validation_sentence
 from .ratio_parts import made_of
 from .reader_tables import gate_table, machine_table, paired_tables, summary_table
@@ -33,7 +34,7 @@ def result(comparison: Compared) -> list[Block]:
         refused_sentence(comparison, comparison.estimates[comparison.baseline][0].accelerator.name),
     )
     return [
-        Paragraph(sentences.headline(comparison), "lead"),
+        Paragraph(headline(comparison), "lead"),
         Bullets(tuple(sentences.verdicts(comparison))),
         summary_table(comparison),
         SideBySide(scatter, stacked) if scatter is not None else stacked,

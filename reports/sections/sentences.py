@@ -1,4 +1,4 @@
-"""The answer in words: the first sentence and the plain verdicts of a report, whichever way the figures fall."""
+"""Sentences of a report: plain verdicts, whichever way the figures fall, and what so few seeds and samples can say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...sim.readable_numbers import ENERGY, TIME, interval, listed, number, unit_for, with_unit
+from ...sim.readable_numbers import ENERGY, TIME, interval, listed, number, unit_for
 from ..comparison.full_tables import folded, records
 from ..comparison.paired_differences import paired_differences
 from ..comparison.summary import summarise
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from ..comparison.compared import Compared
 
-ONE_SEED = ", from one seed only, which cannot tell a difference from chance"
 DATASETS = {
     "digits-events": "simulated events of real digits",
     "digits": "static images of real digits, direct encoding",
@@ -62,76 +61,10 @@ def rates_sentence(comparison: Compared) -> str:
     )
 
 
-def headline(comparison: Compared) -> str:
-    """One sentence: accuracy, energy per inference, and how many times less or more than every reference.
-
-    A reference of another accuracy stands with its own, so that no ratio is read as one at equal accuracy. Of a chip
-    whose static power is known it gives the total and what it is made of, and the events' ratios too.
-    """
-    focus, row = comparison.focus, _row(comparison)
-    accuracy = _percent(row["accuracy"], row["accuracy_spread"])
-    machine = comparison.estimates[focus][0].accelerator.name
-    sentence = f"At {accuracy} accuracy, {focus} uses" if accuracy else f"{focus} uses"
-    sentence += f" {with_unit(1e3 * row[comparison.quantity.replace('_pj', '_nj')], ENERGY)} per inference on {machine}"
-    clauses = _clauses(comparison, comparison.quantity)
-    if comparison.quantity == "energy_pj":
-        return f"{sentence}: {clauses}." if clauses else f"{sentence}."
-    events, static = (with_unit(1e3 * row[name], ENERGY) for name in ("energy_nj", "static_nj"))
-    sentence += f", {events} of it in events and {static} static power \N{MULTIPLICATION SIGN} time"
-    if not clauses:
-        return f"{sentence}."
-    if len(comparison.seeds) < 2:
-        clauses = clauses.removesuffix(ONE_SEED)  # said once, at the end
-    return f"{sentence}: in total {clauses}; in events alone {_clauses(comparison, 'energy_pj')}."
-
-
-def _clauses(comparison: Compared, quantity: str) -> str:
-    """How many times less or more of an energy the focus uses than each reference."""
-    rows, clauses, reached = _differences(comparison, quantity), [], _other_accuracies(comparison)
-    for index, reference in enumerate(names := references(comparison)):
-        ours, theirs = (
-            np.array([getattr(e, quantity) for e in comparison.estimates[name]])
-            for name in (comparison.focus, reference)
-        )
-        if not (ours.all() and theirs.all()):  # a silent network's events on a chip
-            clauses.append(f"in no ratio to {reference}, for one of the two has none")
-            continue
-        told = bool(rows[reference]["distinguishable"])
-        clause = (
-            f"{_times(float((theirs / ours).mean()), distinguishable=told)} {reference}{reached.get(reference, '')}"
-        )
-        clauses.append(clause + _whether(comparison, rows[reference], last=index == len(names) - 1))
-    return listed(clauses)
-
-
-def _other_accuracies(comparison: Compared) -> dict[str, str]:
-    """`` at 92.2 %`` by variant, of those whose mean accuracy is known and not the focus's in the digits shown."""
-    shown = {row["variant"]: _percent(row["accuracy"], math.nan) for row in _summary(comparison)}
-    return {name: f" at {text}" for name, text in shown.items() if text and text != shown[comparison.focus]}
-
-
-def _times(ratio: float, *, distinguishable: bool) -> str:
-    """``ratio`` is reference / focus: above one the focus uses less."""
-    if number(ratio) == number(1.0):
-        percent = 100 * (1 - 1 / ratio)
-        return f"{number(abs(percent))} % {'less' if percent > 0 else 'more'} than" if distinguishable else "as much as"
-    return f"{number(ratio)} times less than" if ratio > 1 else f"{number(1 / ratio)} times more than"
-
-
-def _whether(comparison: Compared, row: dict[str, object], *, last: bool) -> str:
-    seeds = len(comparison.seeds)
-    if seeds < 2:
-        return ONE_SEED if last else ""
-    told = "is distinguishable" if row["distinguishable"] else "is not distinguishable"
-    if last:
-        return f", which {told} over {seeds} seeds"
-    return "" if row["distinguishable"] else f" (not distinguishable over {seeds} seeds)"
-
-
 def verdicts(comparison: Compared) -> list[str]:
     """What the figures do and do not show of the focus against each reference, one sentence each."""
-    energies, accuracies = (_differences(comparison, quantity) for quantity in (comparison.quantity, "accuracy"))
-    events = {} if comparison.quantity == "energy_pj" else _differences(comparison, "energy_pj")
+    energies, accuracies = (differences(comparison, quantity) for quantity in (comparison.quantity, "accuracy"))
+    events = {} if comparison.quantity == "energy_pj" else differences(comparison, "energy_pj")
     sentences = [
         _verdict(comparison, name, energies[name], accuracies.get(name), events.get(name))
         for name in references(comparison)
@@ -203,21 +136,21 @@ def _derived(comparison: Compared, name: str) -> str:
     return f"{sentence}{_events_clause(events, seeds)}{_accuracy_clause(rows.get('accuracy'), seeds)}."
 
 
-def _differences(comparison: Compared, quantity: str) -> dict[str, dict[str, object]]:
+def differences(comparison: Compared, quantity: str) -> dict[str, dict[str, object]]:
     pairs = [(comparison.focus, reference) for reference in references(comparison)]
     return {row["reference"]: row for row in records(paired_differences(comparison, (quantity,), pairs))}
 
 
-def _summary(comparison: Compared) -> list[dict[str, Any]]:
+def summary_rows(comparison: Compared) -> list[dict[str, Any]]:
     return records(summarise(comparison.estimates, comparison.baseline))
 
 
-def _row(comparison: Compared) -> dict[str, Any]:
+def focus_row(comparison: Compared) -> dict[str, Any]:
     """The focus's row of the summary."""
-    return next(row for row in _summary(comparison) if row["variant"] == comparison.focus)
+    return next(row for row in summary_rows(comparison) if row["variant"] == comparison.focus)
 
 
-def _percent(mean: float, deviation: float) -> str:
+def mean_percent(mean: float, deviation: float) -> str:
     if math.isnan(mean):
         return ""
     return f"{100 * mean:.1f}{'' if math.isnan(deviation) else f' ± {100 * deviation:.1f}'} %"
@@ -225,7 +158,7 @@ def _percent(mean: float, deviation: float) -> str:
 
 def bounds_sentence(comparison: Compared) -> str:
     """How far the prices themselves could move the focus's ratio to the baseline."""
-    row = _row(comparison)
+    row = focus_row(comparison)
     if comparison.focus == comparison.baseline:
         return ""
     total = comparison.quantity == "total_pj"
@@ -251,7 +184,7 @@ def _within(low: float, high: float) -> str:
 def samples_sentence(comparison: Compared) -> str:
     """What so few samples can say of an accuracy."""
     samples = comparison.estimates[comparison.focus][0].operations.samples
-    accuracy = _row(comparison)["accuracy"]
+    accuracy = focus_row(comparison)["accuracy"]
     if math.isnan(accuracy):
         return ""
     error = 100 * math.sqrt(accuracy * (1 - accuracy) / samples)

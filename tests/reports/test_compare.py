@@ -11,6 +11,7 @@ from spikejoule.energy.pricing.estimate import estimate
 from spikejoule.reports.compare import compare
 from spikejoule.reports.page.blocks import Paragraph, Table
 from spikejoule.reports.sections.contents import sentences
+from spikejoule.reports.sections.headline import headline
 from spikejoule.reports.sections.state_width import state_width, widths
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
@@ -204,7 +205,7 @@ def test_logs_without_their_columns_are_refused(counts):
 def test_the_sentence_when_the_focus_uses_less(counts):
     comparison = twins(counts)
     energy = comparison.summary().set_index("variant").loc["BSNN + AGMM", "energy_nj"]
-    sentence = sentences.headline(comparison)
+    sentence = headline(comparison)
     assert sentence.startswith("At 80.0 ± 0.0 % accuracy, BSNN + AGMM uses ")
     assert f"{energy:.3g} nJ per inference on event-driven-45nm: " in sentence
     assert "times less than SNN fp32 and " in sentence
@@ -213,9 +214,7 @@ def test_the_sentence_when_the_focus_uses_less(counts):
 
 def test_the_sentence_when_the_focus_uses_more(counts):
     comparison = twins(counts, agmm=(0.16, 0.17, 0.18))
-    assert sentences.headline(comparison).endswith(
-        "times more than BSNN + constant gain, which is distinguishable over 3 seeds."
-    )
+    assert headline(comparison).endswith("times more than BSNN + constant gain, which is distinguishable over 3 seeds.")
     assert any(
         verdict.startswith("BSNN + AGMM does not beat BSNN + constant gain on energy: ") and " % more (" in verdict
         for verdict in sentences.verdicts(comparison)
@@ -223,7 +222,7 @@ def test_the_sentence_when_the_focus_uses_more(counts):
 
 
 def test_the_sentence_tells_the_accuracy_of_references_that_reach_another(counts):
-    sentence = sentences.headline(twins(counts, correct=(12, 14, 13)))  # of 20 samples; the references 16
+    sentence = headline(twins(counts, correct=(12, 14, 13)))  # of 20 samples; the references 16
     assert sentence.startswith("At 65.0 ± 5.0 % accuracy, BSNN + AGMM uses ")
     assert "times less than SNN fp32 at 80.0 % and " in sentence
     assert "times less than BSNN + constant gain at 80.0 %, which is " in sentence
@@ -231,7 +230,7 @@ def test_the_sentence_tells_the_accuracy_of_references_that_reach_another(counts
 
 def test_the_sentence_when_seeds_disagree(counts):
     comparison = twins(counts, agmm=(0.12, 0.15, 0.14))
-    assert sentences.headline(comparison).endswith("BSNN + constant gain, which is not distinguishable over 3 seeds.")
+    assert headline(comparison).endswith("BSNN + constant gain, which is not distinguishable over 3 seeds.")
     verdict = sentences.verdicts(comparison)[1]
     assert verdict.startswith("BSNN + AGMM does not beat BSNN + constant gain on energy: ")
     assert "not distinguishable" in verdict
@@ -239,13 +238,13 @@ def test_the_sentence_when_seeds_disagree(counts):
 
 def test_the_sentence_when_both_are_the_same(counts):
     comparison = twins(counts, agmm=(0.13, 0.14, 0.15))
-    assert "and as much as BSNN + constant gain, which is not distinguishable" in sentences.headline(comparison)
+    assert "and as much as BSNN + constant gain, which is not distinguishable" in headline(comparison)
     assert "does not beat BSNN + constant gain on energy: the same to 0.1 %" in sentences.verdicts(comparison)[1]
 
 
 def test_one_seed_tells_nothing_from_chance(counts):
     comparison = twins(counts, seeds=1)
-    assert "from one seed only" in sentences.headline(comparison)
+    assert "from one seed only" in headline(comparison)
     assert not any("beat" in verdict for verdict in sentences.verdicts(comparison))
     assert "no spread and no interval" in sentences.seeds_sentence(comparison)
 

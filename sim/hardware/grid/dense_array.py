@@ -60,7 +60,7 @@ from .shared_actions import (
     words,
 )
 from .spike_buffers import SpikeTraffic
-from .weightless import AddingOnArray, PassingOn, rescales
+from .weightless_layers import AddingOnArray, PassingOn, rescales
 
 INSIDE_THE_ARRAY = {
     "idle and gated elements": "no source for an element that only passes its operands on",

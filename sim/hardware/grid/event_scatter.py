@@ -43,7 +43,7 @@ from .shared_actions import (
     words,
 )
 from .spike_buffers import SpikeTraffic
-from .weightless import PassingOn, arrivals, rescales
+from .weightless_layers import PassingOn, arrivals, rescales
 
 
 def scatter_actions(

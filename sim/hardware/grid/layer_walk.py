@@ -20,7 +20,7 @@ from .load_sharing import Sharing
 from .placement import Placement
 from .shared_actions import OMITTED, Actions, Amounts, Key
 from .spike_buffers import SpikeTraffic, spike_traffic
-from .weightless import omitted
+from .weightless_layers import omitted
 
 
 class Work(Protocol):

@@ -15,6 +15,7 @@ from spikejoule.reports.comparison import full_tables
 from spikejoule.reports.page import render
 from spikejoule.reports.page.blocks import Paragraph, Table
 from spikejoule.reports.sections.contents import build_report, sentences
+from spikejoule.reports.sections.headline import headline
 from spikejoule.reports.sections.ratio_parts import made_of
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
@@ -85,7 +86,7 @@ def test_the_bounds_hold_the_ratio_of_mean_totals(comparison):
 
 
 def test_the_headline_gives_three_numbers_and_both_ratios(comparison):
-    sentence = sentences.headline(comparison)
+    sentence = headline(comparison)
     assert re.search(r"BSNN uses .* per inference on loihi1-sanafe, .* of it in events and 175 µJ static", sentence)
     assert re.search(r"in total 0\.1\d\d % less than SNN fp32, which is distinguishable", sentence)
     assert re.search(r"in events alone [\d.]+ times less than SNN fp32, which is distinguishable", sentence)
