@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .models.settings.config import TrainConfig
     from .models.settings.recipes import load_recipe
     from .models.settings.variants import variant_config
-    from .models.training.derive import derive
+    from .models.training.derive_variants import derive
     from .models.training.train import train, train_many
     from .reports.ablation.pareto_report import build_front
     from .reports.compare import Comparison, compare
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .sim.network.workload import Workload
     from .sim.replay.parameter_file import load_parameters
     from .sim.trace.spike_trace import SpikeTrace
-    from .sim.trace.writer import TraceWriter
+    from .sim.trace.trace_writer import TraceWriter
     from .study import Study, run_study
 
 __version__ = version("spikejoule")
@@ -57,7 +57,7 @@ _HOMES = {
     "SpikeTrace": "sim.trace.spike_trace",
     "Study": "study",
     "Technology": "energy.machines.prices",
-    "TraceWriter": "sim.trace.writer",
+    "TraceWriter": "sim.trace.trace_writer",
     "TrainConfig": "models.settings.config",
     "Workload": "sim.network.workload",
     "accelerator_names": "energy.machines.accelerator",
@@ -66,7 +66,7 @@ _HOMES = {
     "build_front": "reports.ablation.pareto_report",
     "compare": "reports.compare",
     "count": "sim.counting.operations",
-    "derive": "models.training.derive",
+    "derive": "models.training.derive_variants",
     "estimate": "energy.pricing.estimate",
     "estimate_variants": "energy.pricing.estimate_variants",
     "export_sanafe": "sim.hardware.chip.sanafe_export",

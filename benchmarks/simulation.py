@@ -19,7 +19,7 @@ from spikejoule.sim.counting.operations import count
 from spikejoule.sim.hardware.action_table import read_actions, write_actions
 from spikejoule.sim.hardware.execution import ActionCounts, execute
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 IMAGE = (3, 32, 32)
 MACHINE = "grid-45nm"

@@ -18,7 +18,7 @@ from measure import Row, summary
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 BATCHES = 8
 ROUNDS = 5

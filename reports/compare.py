@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..sim.display import html_table, lines
 from ..sim.errors import InvalidInput
 from ..sim.readable_numbers import ENERGY, listed, number, percent, with_unit
-from .comparison.compared import Compared
+from .comparison.compared_variants import Compared
 from .comparison.full_tables import records
 from .comparison.matching import by_seed, check_same_data, further, machine, names, sorted_logs, sorted_replays
 from .comparison.paired_differences import SHOWN, paired_differences

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from .network.weighted_layers import Conv1d, Conv2d, Linear
     from .network.workload import Workload
     from .trace.spike_trace import SpikeTrace
-    from .trace.writer import TraceWriter
+    from .trace.trace_writer import TraceWriter
 
 _HOMES = {
     "Conv1d": "network.weighted_layers",
     "Conv2d": "network.weighted_layers",
     "Linear": "network.weighted_layers",
     "SpikeTrace": "trace.spike_trace",
-    "TraceWriter": "trace.writer",
+    "TraceWriter": "trace.trace_writer",
     "Workload": "network.workload",
     "count": "counting.operations",
     "count_layer": "counting.layer_counts",

@@ -14,7 +14,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 from spikejoule.sim.replay.parameter_file import save_parameters
 from spikejoule.sim.replay.parameters import LayerParameters
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from typer.testing import CliRunner
 
 COMMANDS = (

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .agmm import Gate, GateConfig
-from .binary import BinaryConv2d, BinaryLinear
-from .integer import IntegerConv2d, IntegerLinear, IntegerPooledLinear
+from .binary_weights import BinaryConv2d, BinaryLinear
+from .integer_weights import IntegerConv2d, IntegerLinear, IntegerPooledLinear
 from .neurons import Neurons
 
 Synapses = nn.Conv2d | nn.Linear | IntegerConv2d | IntegerLinear
 
-# parts of a block's state that a constant gain on its whole current multiplies (`models.training.derive`)
+# parts of a block's state that a constant gain on its whole current multiplies (`models.training.derive_variants`)
 GAINED = ("norm.weight", "norm.bias", "shortcut.norm.weight", "shortcut.norm.bias", "shortcut.scale", "recurrent.scale")
 
 

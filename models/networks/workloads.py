@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...sim.network import workload as sim
-from .binary import BinaryConv2d, BinaryLinear
+from .binary_weights import BinaryConv2d, BinaryLinear
 from .blocks import Block
-from .integer import IntegerConv2d, IntegerLinear
+from .integer_weights import IntegerConv2d, IntegerLinear
 from .layouts import NETWORKS, Node
 from .network_config import NetworkConfig
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...sim.errors import InvalidInput
 from ...sim.network import workload as sim
-from ..networks.binary import BinaryConv2d, BinaryLinear
+from ..networks.binary_weights import BinaryConv2d, BinaryLinear
 from ..networks.neurons import Neurons
 
 

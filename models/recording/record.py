@@ -18,7 +18,7 @@ from ...sim.errors import InvalidInput
 from ...sim.network import workload as sim
 from ...sim.replay.parameter_file import PARAMETERS, load_parameters, save_parameters
 from ...sim.trace.spike_trace import SpikeTrace
-from ...sim.trace.writer import TraceWriter
+from ...sim.trace.trace_writer import TraceWriter
 from ..data.datasets import Split, batches
 from ..networks.spiking_network import SpikingNetwork
 from ..run_folders.run import Run, check_data, versions

@@ -16,9 +16,9 @@ from ...sim.network.workload import Linear, Workload
 from ...sim.replay.parameters import LayerParameters
 from ...sim.replay.populations import feeding
 from ..networks.agmm import Gate
-from ..networks.binary import BinaryConv2d, BinaryLinear, binarise
+from ..networks.binary_weights import BinaryConv2d, BinaryLinear, binarise
 from ..networks.blocks import Block, Merge, PooledBinaryLinear, PooledLinear, Recurrent, Shortcut
-from ..networks.integer import IntegerConv2d, IntegerLinear, IntegerPooledLinear
+from ..networks.integer_weights import IntegerConv2d, IntegerLinear, IntegerPooledLinear
 from ..networks.network_config import NetworkConfig
 from ..networks.spiking_network import SpikingNetwork
 from ..networks.workloads import recurrent_name, shortcut_name

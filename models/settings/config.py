@@ -55,7 +55,7 @@ class TrainConfig:
     train_samples : int or None
         Train on this many samples (the first ones of the split) only; None for all.
     derived : {None, 'int8', 'frozen'}
-        Set on what is derived from the trained run instead of trained (see `models.training.derive`).
+        Set on what is derived from the trained run instead of trained (see `models.training.derive_variants`).
     fold : int or None
         Which fold of the data is the test part; None for the data set's one fixed split.
     residual : {'current', 'graded', 'and', 'or'}

@@ -21,7 +21,7 @@ from ..networks.spiking_network import SpikingNetwork
 from ..run_folders.checkpoint import CheckpointFile
 from ..run_folders.run import Run, check_data, check_writable, find_run, save_run
 from ..settings.config import TrainConfig, config_data
-from .derive import derive
+from .derive_variants import derive
 from .devices import make_accelerator
 from .evaluate import LogRow
 from .fit import fit, network_config

@@ -14,7 +14,7 @@ from ...energy.pricing.estimate import EnergyEstimate, estimate
 from ...sim.counting.neuron_operations import other_rows
 
 if TYPE_CHECKING:
-    from .compared import Compared
+    from .compared_variants import Compared
     from .matching import Estimates
 
 # logic components that serve one purpose; everything else keeps its own name

@@ -16,7 +16,7 @@ from .significance import bootstrap_interval, distinguishable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .compared import Compared
+    from .compared_variants import Compared
 # what reports show; static power x time is in total_pj, and what is not known has no row
 SHOWN = ("sign_flips", "synaptic_operations", "accuracy", "energy_pj", "total_pj")
 

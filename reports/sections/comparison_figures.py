@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 PANELS = 4  # per row
 TOP_HEIGHT = 3.1  # inches, of the two figures on the first page

@@ -22,7 +22,7 @@ from .state_width import state_width
 from .what_if import what_if
 
 if TYPE_CHECKING:
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 
 def result(comparison: Compared) -> list[Block]:

@@ -14,7 +14,7 @@ from ..page.blocks import Block, Bullets, Column, Paragraph, Table
 from . import machine_sentences, sentences
 
 if TYPE_CHECKING:
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
     from ..comparison.matching import Estimates
 
 OURS = ("spikejoule", "numpy", "pandas", "matplotlib", "typst")  # what turned traces into this report

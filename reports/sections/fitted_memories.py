@@ -17,7 +17,7 @@ from ...sim.readable_numbers import ENERGY, number, spread, unit_for
 from ..page.blocks import Block, Column, Paragraph, Table
 
 if TYPE_CHECKING:
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 NOTE = (
     "Each row is another chip: its on-chip memories hold that variant, over all its seeds, and no more (parameters, "

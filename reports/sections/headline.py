@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ...sim.readable_numbers import ENERGY, listed, number, with_unit
-from ..comparison.compared import Compared
+from ..comparison.compared_variants import Compared
 from .sentences import differences, focus_row, mean_percent, references, summary_rows
 
 ONE_SEED = ", from one seed only, which cannot tell a difference from chance"

@@ -13,7 +13,7 @@ from ..page.blocks import Block, Bullets, Column, Paragraph, Table
 
 if TYPE_CHECKING:
     from ...energy.pricing.estimate import EnergyEstimate
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
     from ..comparison.matching import Estimates
 
 FEW = 3  # networks that are named in one cell; all are in the table's file

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 MOST_BARS = 8
 SAVES, COSTS = "#44bb99", "#ee8866"

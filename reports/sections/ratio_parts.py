@@ -19,7 +19,7 @@ from ..page.blocks import Block, Column, Paragraph, SideBySide, Table
 from .ratio_part_figures import MEMORIES, price_words, tornado_figure, waterfall_figure
 
 if TYPE_CHECKING:
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 NEGLIGIBLE = 1e-3  # a gap smaller than this share of the base has no shares, a price that moves a ratio less no bar
 

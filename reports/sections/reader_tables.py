@@ -31,7 +31,7 @@ from ..comparison.summary import summarise
 from ..page.blocks import Block, Column, Heading, Table
 
 if TYPE_CHECKING:
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
     from ..comparison.matching import Estimates
 
 Cell = Callable[[object], str]

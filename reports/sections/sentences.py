@@ -15,7 +15,7 @@ from ..comparison.summary import summarise
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 DATASETS = {
     "digits-events": "simulated events of real digits",

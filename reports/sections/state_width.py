@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
     from ...energy.explaining.narrow_states import Replayed
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 RECORDED = "as trained"
 

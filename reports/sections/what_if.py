@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from ..comparison.compared import Compared
+    from ..comparison.compared_variants import Compared
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SAMPLES = 1  # of random spikes: enough for the ratio of two networks under the same ones

@@ -12,7 +12,7 @@ from ..errors import InvalidInput
 from ..network.workload import INPUT, Workload
 from .packing import Recorded
 from .spike_trace import SpikeTrace
-from .writer import TraceWriter
+from .trace_writer import TraceWriter
 
 EVENT = np.dtype([("x", "<i4"), ("y", "<i4"), ("t", "<i8"), ("p", "<i4")])
 Events = NDArray[np.void]  # with fields as in `EVENT`

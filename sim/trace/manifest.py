@@ -16,7 +16,7 @@ from ..network.fan_out import words_per_row
 from ..network.workload import Workload, workload_from_dict
 from .packing import MAX_GRADED_PLANES
 from .shards import DIGEST_BYTES, MAX_CHUNK_BYTES, MAX_SLOTS, Grid, StoredArray
-from .stores import Store
+from .storage import Store
 
 FORMAT = "spikejoule-trace"
 VERSION = 1

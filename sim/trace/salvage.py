@@ -14,7 +14,7 @@ from .manifest import MANIFEST, read_array_entry, read_workload
 from .shard_writer import Content, Record, finish
 from .shards import Index
 from .spike_trace import SpikeTrace
-from .stores import LocalStore
+from .storage import LocalStore
 
 
 def salvage(path: str | os.PathLike[str], *, overwrite: bool = False) -> SpikeTrace:

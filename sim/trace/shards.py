@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
-from .stores import Store
+from .storage import Store
 
 Index = tuple[int, ...]
 Items = NDArray[np.uint64 | np.int64]  # of a stored array: packed words, or labels

@@ -26,7 +26,7 @@ from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import MANIFEST, Manifest, read_manifest
 from .packing import Recorded, unpack, unpack_planes
 from .shards import ITEM_BYTES, StoredArray, damaged, digest, read_chunks
-from .stores import LocalStore, Store, open_store
+from .storage import LocalStore, Store, open_store
 from .unfinished import siblings, unfinished
 
 ALL = slice(None)

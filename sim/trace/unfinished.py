@@ -18,7 +18,7 @@ from typing import IO, Any
 from ..errors import InvalidInput
 from .manifest import MANIFEST, unseal
 from .shards import GROUP_METADATA
-from .stores import LocalStore, Store, UrlStore, open_store, plain_errors
+from .storage import LocalStore, Store, UrlStore, open_store, plain_errors
 
 JOURNAL = "journal"
 HEADER = f"{JOURNAL}/header.json"

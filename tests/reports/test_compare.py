@@ -19,7 +19,7 @@ from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.readable_numbers import MINUS
 from spikejoule.sim.replay.replay import SpikeMismatch
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 CHIP, SOP = load_accelerator("event-driven-45nm"), load_accelerator("sop-45nm")
 STEPS, SAMPLES = 3, 20

@@ -22,7 +22,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.hardware.architecture import Memory
 from spikejoule.sim.network.workload import Conv2d, Identity, Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from typer.testing import CliRunner
 
 LEAKY = Path(__file__).parents[2] / "cases" / "leaking-grid.yaml"

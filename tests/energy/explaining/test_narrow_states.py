@@ -14,7 +14,7 @@ from spikejoule.sim.network.workload import Add, Conv2d, Identity, Linear, Recur
 from spikejoule.sim.replay.parameters import LayerParameters
 from spikejoule.sim.replay.replay import replay
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 CHIP = load_accelerator("event-driven-45nm")
 STEPS, SAMPLES = 6, 10

@@ -32,7 +32,7 @@ from spikejoule.sim.hardware.execution import ActionCounts
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 from spikejoule.sim.readable_numbers import number
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]

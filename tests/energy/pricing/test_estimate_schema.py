@@ -12,7 +12,7 @@ from spikejoule import cli
 from spikejoule.commands import pricing
 from spikejoule.energy.machines.accelerator import accelerator_names, load_accelerator
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from typer.testing import CliRunner
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "estimate.schema.json").read_text())

@@ -10,7 +10,7 @@ from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 LOIHI, GRID = load_accelerator("loihi1-sanafe"), load_accelerator("event-driven-45nm")
 

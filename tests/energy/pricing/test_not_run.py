@@ -13,7 +13,7 @@ from spikejoule.sim.counting.synthetic import bernoulli_counts, scaled_counts
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.replay.parameters import LayerParameters
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from typer.testing import CliRunner
 
 FC = Linear(name="fc", in_shape=(6,), out_features=4)

@@ -25,7 +25,7 @@ from spikejoule.energy.silicon.validation_bands import validation
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 ROOT = Path(__file__).parents[3]
 CASES = {c["id"]: c for c in json.loads((ROOT / "tests/cases/silicon_cases.json").read_text())["cases"]}

@@ -9,15 +9,15 @@ import pytest
 import torch
 from spikejoule.models.data.datasets import Split
 from spikejoule.models.networks.agmm import GateConfig
-from spikejoule.models.networks.binary import BinaryConv2d, binarise
+from spikejoule.models.networks.binary_weights import BinaryConv2d, binarise
 from spikejoule.models.networks.blocks import Merge, Shortcut
-from spikejoule.models.networks.integer import quantise
+from spikejoule.models.networks.integer_weights import quantise
 from spikejoule.models.networks.layouts import NETWORKS
 from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.neurons import Neurons
 from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.record import record
-from spikejoule.models.training.derive import fold_gains, gate_means, to_int8
+from spikejoule.models.training.derive_variants import fold_gains, gate_means, to_int8
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from torch.nn import functional

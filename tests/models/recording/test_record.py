@@ -10,7 +10,7 @@ from norse.torch.functional.lif_box import LIFBoxParameters
 from norse.torch.functional.reset import reset_subtract
 from spikejoule.models.data.datasets import load_dataset
 from spikejoule.models.networks.agmm import GateConfig
-from spikejoule.models.networks.binary import BinaryConv2d
+from spikejoule.models.networks.binary_weights import BinaryConv2d
 from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.neurons import Neurons
 from spikejoule.models.networks.spiking_network import SpikingNetwork

@@ -13,7 +13,7 @@ from spikejoule.models.networks.layouts import NETWORKS
 from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.spiking_network import SpikingNetwork
 from spikejoule.models.recording.replay_parameters import replay_parameters
-from spikejoule.models.training.derive import to_int8
+from spikejoule.models.training.derive_variants import to_int8
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.replay.replay import compare_spikes, replay
 from spikejoule.sim.replay.state_width import in_state_units

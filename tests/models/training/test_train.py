@@ -16,7 +16,7 @@ from spikejoule.models.run_folders.run import Run
 from spikejoule.models.settings.config import TrainConfig, config_from_dict, config_to_dict
 from spikejoule.models.settings.learning_rates import read_rates
 from spikejoule.models.settings.variants import VARIANTS, quick, variant_config
-from spikejoule.models.training.derive import derive
+from spikejoule.models.training.derive_variants import derive
 from spikejoule.models.training.evaluate import evaluate
 from spikejoule.models.training.train import train, train_many
 from spikejoule.models.training.tune import TRAINED_VARIANTS, choose, tune, write_rates

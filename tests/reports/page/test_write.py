@@ -24,7 +24,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
 from spikejoule.sim.readable_numbers import ENERGY, column, number, unit_for
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 CHIP, SOP = load_accelerator("event-driven-45nm"), load_accelerator("sop-45nm")

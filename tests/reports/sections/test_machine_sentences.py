@@ -19,7 +19,7 @@ from spikejoule.reports.sections.headline import headline
 from spikejoule.reports.sections.ratio_parts import made_of
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 LOIHI, TRUENORTH, SOP = (load_accelerator(name) for name in ("loihi1-sanafe", "truenorth", "sop-45nm"))

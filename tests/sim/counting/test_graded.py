@@ -17,7 +17,7 @@ from spikejoule.sim.hardware.execution import execute
 from spikejoule.sim.hardware.mesh import Core, Event, HopLatency, Latency, Mesh, SynapticLatency
 from spikejoule.sim.network.workload import Add, Conv2d, Linear, Pool, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 SCATTER = load_accelerator("event-driven-45nm").architecture
 UNITS = replace(SCATTER, dataflow=replace(SCATTER.dataflow, graded="events"))

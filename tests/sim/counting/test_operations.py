@@ -14,7 +14,7 @@ from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Add, Conv2d, Linear, Pool, RecurrentLinear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 CONV = Conv2d(name="conv", in_shape=(2, 6, 6), out_channels=3, kernel_size=3, padding=1, bias=True, channel_vectors=2)
 FC = Linear(name="fc", in_shape=(3, 6, 6), out_features=4, source="conv", neuron="readout", bias=True)

@@ -10,7 +10,7 @@ from spikejoule.sim.counting.synthetic import SWITCHES, bernoulli_counts, hybrid
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 
 def network(weight_kind="float", gate=None, scale="folded", state_bits=32, channels=4):

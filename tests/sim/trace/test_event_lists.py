@@ -9,7 +9,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Workload
 from spikejoule.sim.trace.event_lists import EVENT, events_to_frames, export_events, frames_to_events, import_events
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
 FRAMES = st.tuples(st.integers(1, 5), SHAPES).flatmap(

@@ -11,7 +11,7 @@ import pytest
 import zarr
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
 NET = Workload(

@@ -6,7 +6,7 @@ from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
 from spikejoule.sim.trace.inspection import SampleSummary, head, info, verify
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 NET = Workload(
     name="net",

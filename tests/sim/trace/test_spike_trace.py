@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Conv2d, Linear, Workload
-from spikejoule.sim.trace import stores
+from spikejoule.sim.trace import storage
 from spikejoule.sim.trace.chunking import plan_chunking
 from spikejoule.sim.trace.packing import pack
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 STEPS, SAMPLES = 5, 11
 MASK = np.random.default_rng(0).random((4, 2, 3, 3)) < 0.5
@@ -294,8 +294,8 @@ def test_an_existing_trace_is_replaced_only_when_asked_and_when_whole(tmp_path, 
         interrupted(path, RuntimeError, overwrite=True)
     assert SpikeTrace.open(path).hash == first.hash
     assert write(path, "spike", overwrite=True).hash == SpikeTrace.open(path).hash != first.hash
-    store = stores.open_store(path)
-    assert sum(name.startswith("g") for name in store.names()) == (0 if isinstance(store, stores.LocalStore) else 1)
+    store = storage.open_store(path)
+    assert sum(name.startswith("g") for name in store.names()) == (0 if isinstance(store, storage.LocalStore) else 1)
 
 
 def test_nothing_but_a_trace_is_ever_replaced(tmp_path):
@@ -354,7 +354,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_message(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_real_full_disk_is_one_clear_message():
-    with pytest.raises(InvalidInput, match="the disk is full"), stores.plain_errors("write", "/dev/full"):
+    with pytest.raises(InvalidInput, match="the disk is full"), storage.plain_errors("write", "/dev/full"):
         Path("/dev/full").write_bytes(b"x")
 
 

@@ -19,8 +19,8 @@ from spikejoule.sim.trace.inspection import verify
 from spikejoule.sim.trace.salvage import salvage
 from spikejoule.sim.trace.shards import encode_chunk, zstd_content_size
 from spikejoule.sim.trace.spike_trace import SpikeTrace
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from spikejoule.sim.trace.unfinished import unfinished
-from spikejoule.sim.trace.writer import TraceWriter
 
 STEPS, SAMPLES = 4, 300
 NET = Workload(

@@ -20,7 +20,7 @@ from spikejoule.sim.network.workload import Add, AveragePool, Conv2d, Linear, Re
 from spikejoule.sim.replay.parameters import LayerParameters
 from spikejoule.sim.replay.replay import replay
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 LATENCY = Latency(
     synop=SynapticLatency(dense=1e-9, conv=2e-9, sparse=3e-9),

@@ -23,7 +23,7 @@ from spikejoule.sim.hardware.execution import execute
 from spikejoule.sim.hardware.grid.dense_array import pair_counts
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 CONV = Conv2d(name="conv", in_shape=(1, 4, 4), out_channels=2, kernel_size=3, bias=True, channel_vectors=2)
 READOUT = Linear(

@@ -14,14 +14,14 @@ from spikejoule.models.networks.agmm import GateConfig
 from spikejoule.models.networks.layouts import NETWORKS, Layout, Node
 from spikejoule.models.networks.network_config import NetworkConfig
 from spikejoule.models.networks.spiking_network import SpikingNetwork
-from spikejoule.models.training.derive import fold_gains
+from spikejoule.models.training.derive_variants import fold_gains
 from spikejoule.sim.counting.operations import count
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.hardware.architecture import Compute, Dataflow, Grid, Memory, NeuronUnit, Operations
 from spikejoule.sim.hardware.execution import execute
 from spikejoule.sim.network.workload import AveragePool, Conv2d, Linear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 CONV = Conv2d(name="conv", in_shape=(1, 4, 4), out_channels=2, kernel_size=3, bias=True, channel_vectors=2)
 READOUT = Linear(

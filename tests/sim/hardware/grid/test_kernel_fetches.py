@@ -19,7 +19,7 @@ from spikejoule.sim.hardware.execution import execute, execute_trace
 from spikejoule.sim.hardware.grid.kernel_fetches import fetch_maps, needs_spikes, with_kernel_words
 from spikejoule.sim.network.workload import Conv1d, Conv2d, Conv3d, ConvTranspose2d, Linear, RecurrentLinear, Workload
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 KERNEL_MAJOR = Dataflow(stationary="scatter", weight_layout="kernel_major", state_run="element")
 SCATTER = Grid(

@@ -41,7 +41,7 @@ from spikejoule.sim.network.workload import (
     Workload,
 )
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 EVERYTHING = ("weight", "potential", "spike")
 SCATTER = Grid(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from spikejoule.models.networks.binary import BinaryConv2d, BinaryLinear, binarise
+from spikejoule.models.networks.binary_weights import BinaryConv2d, BinaryLinear, binarise
 from torch.nn import functional
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikejoule.sim.errors import InvalidInput
 from spikejoule.sim.network.workload import Linear, Workload
-from spikejoule.sim.trace.exchange import export_arrays, export_npz, import_arrays, import_npz
+from spikejoule.sim.trace.import_export import export_arrays, export_npz, import_arrays, import_npz
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.writer import TraceWriter
+from spikejoule.sim.trace.trace_writer import TraceWriter
 
 
 def recorded(path, kind="graded", samples=5, labels=True, masked=True, seed=0):

@@ -7,9 +7,9 @@ from spikejoule.sim.network.workload import Workload
 from spikejoule.sim.trace.inspection import verify
 from spikejoule.sim.trace.salvage import salvage
 from spikejoule.sim.trace.spike_trace import SpikeTrace
-from spikejoule.sim.trace.stores import LocalStore, UrlStore, open_store
+from spikejoule.sim.trace.storage import LocalStore, UrlStore, open_store
+from spikejoule.sim.trace.trace_writer import TraceWriter
 from spikejoule.sim.trace.unfinished import unfinished
-from spikejoule.sim.trace.writer import TraceWriter
 
 NET = Workload(name="net", input_shape=(3, 5, 5), layers=())
 

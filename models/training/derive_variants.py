@@ -13,7 +13,7 @@ from ...sim.errors import InvalidInput
 from ..data.datasets import Dataset, Split, batches
 from ..networks.agmm import Gate
 from ..networks.blocks import GAINED
-from ..networks.integer import quantise
+from ..networks.integer_weights import quantise
 from ..networks.network_config import NetworkConfig
 from ..networks.spiking_network import SpikingNetwork
 from ..run_folders.run import Run, find_run, save_run

@@ -20,7 +20,7 @@ from .chunking import DEFAULT_MEMORY, MIB
 from .manifest import read_workload
 from .packing import Recorded
 from .spike_trace import SpikeTrace
-from .writer import TraceWriter
+from .trace_writer import TraceWriter
 
 MAX_WORKLOAD_BYTES = 4 * 2**20
 Members = dict[str, NDArray[Any]]  # of an npz file, of any dtype until they are checked
