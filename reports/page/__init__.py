@@ -1,4 +1,4 @@
-"""Blocks -> HTML and PDF: text, tables, figures, numbers as people read them, files written whole.
+"""Blocks -> HTML and PDF: text, tables and figures of a report, and files written whole.
 
 Knows nothing of comparisons or ablations.
 """
